@@ -1,0 +1,44 @@
+"""What an artifact format is: one module with `FORMAT = Format(…)` (design.md section 5).
+
+A format opens nothing, logs nothing and keeps no state. `parse` is a generator: it reads headers through the bounded
+reader, *yields* the digests that it needs over large ranges, is sent the answers (one pass over the file serves all
+of them), and returns the `Artifact`. It raises `FormatError` and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from checker.crypto.keyring import KeyRing
+from checker.io.digests import DigestRequest
+from checker.model.artifact import Artifact, Source
+
+Parse = Generator[Sequence[DigestRequest], Mapping[DigestRequest, bytes], Artifact]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a format may use besides the bytes: keys and anchors, companions, options, and the one clock."""
+
+    keys: KeyRing
+    as_of: str  # RFC 3339, UTC: the evaluation time
+    companions: Mapping[str, Source] = field(default_factory=dict)  # "signature": a detached signature file …
+    options: Mapping[str, str] = field(default_factory=dict)
+    depth: int = 0  # how many containers this one lies in
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """A plug-in: identity, detection by content, and a total parser.
+
+    `detect` reads a bounded prefix (and looks at the companions' names); it never raises and never looks at the file's
+    name. `fallback` formats are asked only when no other format claims a file.
+    """
+
+    id: str
+    title: str
+    detect: Callable[[Source, Context], bool]
+    parse: Callable[[Source, Context], Parse]
+    references: tuple[str, ...]
+    fallback: bool = False

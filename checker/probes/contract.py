@@ -1,0 +1,51 @@
+"""What a probe is: one module with `PROBE = Probe(…)`. A probe states facts; it never names a tier, rule or severity.
+
+A probe is handed everything that it may look at, and returns evidence. It does not catch its own surprises: the runner
+turns an exception into `unavailable: probe_failed` records for the probe's kinds, and goes on with the other probes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from checker.crypto.keyring import KeyRing
+from checker.description.model import ArtifactRef, Description
+from checker.io.files import Files
+from checker.model.artifact import Artifact
+from checker.model.evidence import Evidence, Expectation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """One artifact of the description and what came of opening it: an `Artifact`, or an error text."""
+
+    ref: ArtifactRef
+    artifact: Artifact | None
+    error: str = ""
+    reason: str = ""  # a value of `Reason`, when `artifact` is None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """Everything that a probe may look at. `live` and `active` say what the user allowed."""
+
+    description: Description
+    opened: tuple[Opened, ...]
+    keys: KeyRing
+    files: Files
+    as_of: str
+    live: bool = False
+    active: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """A plug-in. `expects` states, before anything runs, which records the probe owes for a description."""
+
+    id: str
+    title: str
+    kinds: tuple[str, ...]
+    expects: Callable[[Description], Iterable[Expectation]]
+    run: Callable[[Context], Iterable[Evidence]]
+    requires: str = ""  # "" | "live" | "active": without the permission its records stay `not_run`
