@@ -1,0 +1,1 @@
+"""YAML descriptions in, `Description` out; the only room that sees raw mappings."""

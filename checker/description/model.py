@@ -44,7 +44,7 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Everything that can be programmed: a CPU, a microcontroller, an FPGA …"""
+    """Everything that can be programmed: a CPU, a microcontroller, an FPGA and so on."""
 
     id: str
     place: Place

@@ -1,0 +1,1 @@
+"""One module per artifact format: bytes in, `Artifact` out."""

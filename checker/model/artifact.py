@@ -162,7 +162,9 @@ class Coverage:
 
     payload: tuple[Span, ...] = ()
     uncovered: tuple[Span, ...] = ()  # payload bytes that nothing authentic protects
-    metadata: tuple[str, ...] = ()  # steering fields inside the signed part: version, vendor, class, sequence, location …
+    metadata: tuple[
+        str, ...
+    ] = ()  # steering fields inside the signed part: version, vendor, class, sequence, location …
     unprotected_metadata: tuple[str, ...] = ()  # steering fields outside it
     size_bound: bool | None = None  # the exact size is inside the signed part too
 

@@ -27,8 +27,9 @@ class Fix:
 class Row:
     """One step of the table, judged.
 
-    `tiers` has an entry per grade and reading. `claimed` is None when the description claims nothing. `blocked_by` lists
-    the requirement ids that keep the row (proved, chosen reading) from `next_tier`; `capped_by` the dependencies that do.
+    `tiers` has an entry per grade and reading. `claimed` is None when the description claims nothing. `blocked_by`
+    lists the requirement ids that keep the row (proved, chosen reading) from `next_tier`; `capped_by` the dependencies
+    that do.
     """
 
     step: Step
@@ -58,7 +59,7 @@ class Observation:
     step: Step
     message: str
     subject: str
-    origin: Origin = Origin()
+    origin: Origin = field(default_factory=Origin)
     requirement: str = ""
 
 

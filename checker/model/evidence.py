@@ -102,7 +102,10 @@ class EvidenceSet:
         seen = sum((r.kind, r.subject) == (lost.kind, lost.subject) for r in self.records)
         known = counts.get(slot, Expectation(slot=slot))
         counts[slot] = replace(
-            known, count=seen, reason=Reason.MISSING_RECORD, explanation="the record is missing from the evidence"
+            known,
+            count=seen,
+            reason=Reason.MISSING_RECORD,
+            explanation="the record is missing from the evidence",
         )
         return EvidenceSet.complete(counts.values(), rest)
 
@@ -125,8 +128,15 @@ def _blank(item: Expectation) -> Evidence:
 
 def canonical(record: Evidence) -> tuple[str, ...]:
     """Return a sort key that depends on nothing but the record's content."""
-    return (record.kind, str(record.subject), record.origin.file, record.origin.pointer, _text(record.values),
-            record.method, str(record.unavailable))
+    return (
+        record.kind,
+        str(record.subject),
+        record.origin.file,
+        record.origin.pointer,
+        _text(record.values),
+        record.method,
+        str(record.unavailable),
+    )
 
 
 def _text(value: Value) -> str:

@@ -1,0 +1,1 @@
+"""One module per probe: description and artifacts in, evidence out."""

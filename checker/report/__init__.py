@@ -1,0 +1,1 @@
+"""One module per output: assessment in, bytes out."""
