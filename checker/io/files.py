@@ -27,7 +27,7 @@ class Files:
             real = (self.folder / path).resolve()
             inside = real.is_relative_to(self.folder.resolve())
         except (OSError, ValueError, RuntimeError) as error:
-            msg = f"{path!r}: is not a usable path: {error}"
+            msg = f"{path!r}: is not a usable path ({type(error).__name__}: a NUL byte, or links in a circle)"
             raise InputError(msg) from error
         if not (inside or self.allow_outside):
             msg = f"{path}: leads out of the description's folder"

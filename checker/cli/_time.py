@@ -1,0 +1,24 @@
+"""The one place where the command line reads the clock."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from checker.errors import UsageError
+
+
+def evaluation_time(text: str | None) -> str:
+    """Return the evaluation time as RFC 3339 in UTC: the given date or time, else now, to the second.
+
+    Raises:
+        UsageError: the text is not an ISO 8601 date or time.
+    """
+    if text is None:
+        return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        msg = f"--as-of {text}: not an ISO 8601 date or time such as 2026-11-23 or 2026-11-23T12:00:00Z"
+        raise UsageError(msg) from error
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,103 @@
+"""`otaudit check`: the main job."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from checker.errors import UsageError
+from checker.model.terms import CELL_TIERS, Reading, Severity, Step, Tier
+
+if TYPE_CHECKING:
+    from checker.model.assessment import Assessment
+
+
+def _steps() -> list[str]:
+    return [f"{step}={tier}" for step in Step for tier in CELL_TIERS]
+
+
+def check(  # noqa: PLR0913 - one parameter per option of the command line
+    update: Annotated[Path, typer.Argument(help="The update description (YAML).", metavar="UPDATE.yaml")],
+    *,
+    output: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write a report; the suffix, or FORMAT:FILE, chooses which."
+        ),
+    ] = None,
+    gate: Annotated[str | None, typer.Option(metavar="TIER", help="Demand this tier of every applicable step.")] = None,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STEP=TIER", help="Demand a tier of one step.", autocompletion=_steps),
+    ] = None,
+    reading: Annotated[Reading | None, typer.Option(help="How the table's words are read; letter unless said.")] = None,
+    fail_on_findings: Annotated[
+        Severity | None, typer.Option(help="Observations beyond the table of this severity or worse fail the gate.")
+    ] = None,
+    waivers: Annotated[bool, typer.Option(help="Apply the waivers of the description to the gate.")] = True,
+    as_of: Annotated[str | None, typer.Option(metavar="DATE", help="Judge as of this date; now unless said.")] = None,
+    rules: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Another rule set.")] = None,
+    allow_outside: Annotated[
+        bool, typer.Option("--allow-outside", help="Let paths leave the description's folder.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no summary.")] = False,
+) -> None:
+    """Assess an update: open the real artifacts, judge the 13 steps, print a summary, write reports, gate."""
+    from checker.assessment.gate import exit_status
+    from checker.cli._output import destinations, write_all
+    from checker.cli._time import evaluation_time
+    from checker.pipeline import Options, assess
+
+    places = destinations(output or ())
+    options = Options(
+        as_of=evaluation_time(as_of),
+        gate=demands(gate, require or ()),
+        reading=reading,
+        fail_on_findings=fail_on_findings,
+        waivers=waivers,
+        rules=rules,
+        allow_outside=allow_outside,
+    )
+    assessment = assess(update, options)
+    write_all({place.path: place.renderer.render(assessment) for place in places})
+    if not quiet:
+        _summarise(assessment)
+    raise typer.Exit(exit_status(assessment.gate))
+
+
+def demands(gate: str | None, require: Sequence[str]) -> dict[Step, Tier] | None:
+    """Return what the command line demands of each step; None when it demands nothing.
+
+    Raises:
+        UsageError: a word is not a step or not a tier.
+    """
+    if gate is None and not require:
+        return None
+    wanted = dict.fromkeys(Step, _tier(gate)) if gate else {}
+    for item in require:
+        step, equals, tier = item.partition("=")
+        if not equals or step not in set(Step):
+            msg = f"--require {item}: say STEP=TIER, with a step of: {', '.join(Step)}"
+            raise UsageError(msg)
+        wanted[Step(step)] = _tier(tier)
+    return wanted
+
+
+def _tier(word: str) -> Tier:
+    if word not in CELL_TIERS:
+        msg = f"{word!r} is not a tier that can be demanded; say one of: {', '.join(CELL_TIERS)}"
+        raise UsageError(msg)
+    return Tier(word)
+
+
+def _summarise(assessment: Assessment) -> None:
+    from checker.cli._output import colour_wanted
+    from checker.report.text import summary
+
+    width = shutil.get_terminal_size((100, 24)).columns
+    sys.stderr.write(summary(assessment, colour=colour_wanted(), width=width))

@@ -1,0 +1,40 @@
+"""`otaudit list`: what plug-ins there are."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class Kind(StrEnum):
+    """The sorts of plug-ins."""
+
+    FORMATS = "formats"
+    PROBES = "probes"
+    OUTPUTS = "outputs"
+
+
+def list_(kind: Annotated[Kind | None, typer.Argument(help="Only these; all of them unless said.")] = None) -> None:
+    """List artifact formats, probes and outputs."""
+    for wanted in (kind,) if kind else tuple(Kind):
+        typer.echo(f"{wanted}:")
+        for identity, title in _plug_ins(wanted):
+            typer.echo(f"  {identity:<12} {title}")
+
+
+def _plug_ins(kind: Kind) -> list[tuple[str, str]]:
+    from checker.discovery import discover
+    from checker.formats.contract import Format
+    from checker.probes.contract import Probe
+    from checker.report.contract import Renderer
+
+    match kind:
+        case Kind.FORMATS:
+            return [(item.id, item.title) for item in discover("checker.formats", "FORMAT", Format)]
+        case Kind.PROBES:
+            return [(item.id, item.title) for item in discover("checker.probes", "PROBE", Probe)]
+        case Kind.OUTPUTS:
+            found = discover("checker.report", "RENDERER", Renderer)
+            return [(item.id, f"{item.title} (*{item.suffix})") for item in found]

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import hashlib
+import resource
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from checker.errors import FormatError, UnsupportedAlgorithmError
+from checker.io.digests import DigestRequest, Literal, Piece, compute, digest, hasher, supported
+from checker.io.limits import CHUNK
+from checker.io.sources import BytesSource, FileSource, Window
+from checker.model.artifact import Span
+
+CONTENT = bytes(range(256)) * 12_000  # three megabytes: several chunks
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "image.bin"
+    path.write_bytes(CONTENT)
+    return path
+
+
+def openssl(path: Path, algorithm: str) -> str:
+    command = ["openssl", "dgst", "-r", f"-{algorithm}", str(path)]
+    return str(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[0])
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [("sha-256", "sha256"), ("sha3-256", "sha3-256"), ("sha-512/256", "sha512-256"), ("md5", "md5"), ("sm3", "sm3")],
+)
+def test_openssl_computes_the_same_digest_of_a_file(file: Path, ours: str, theirs: str) -> None:
+    with FileSource(file, "image.bin") as source:
+        assert compute([DigestRequest.over(ours, source)]).popitem()[1].hex() == openssl(file, theirs)
+
+
+def test_many_requests_are_answered_in_one_call(file: Path) -> None:
+    with FileSource(file, "image.bin") as source:
+        whole = DigestRequest.over("sha-256", source)
+        part = DigestRequest.over("sha-384", source, Span(7, 2_000_001))
+        check = DigestRequest.over("crc-32", source, Span(1, 5))
+        answers = compute([whole, part, check, whole])
+    assert answers == {
+        whole: hashlib.sha256(CONTENT).digest(),
+        part: hashlib.sha384(CONTENT[7:2_000_001]).digest(),
+        check: digest("crc-32", CONTENT[1:5]),
+    }
+
+
+def test_pieces_are_hashed_in_order_and_across_sources(file: Path) -> None:
+    with FileSource(file, "image.bin") as source:
+        window = Window(source, "inner", 1000, 50)
+        request = DigestRequest("sha-256", (Literal(b"head"), Piece(window, Span(10, 20)), Piece(source, Span(0, 3))))
+        answer = compute([request])[request]
+    assert answer == hashlib.sha256(b"head" + CONTENT[1010:1020] + CONTENT[:3]).digest()
+
+
+def test_a_source_that_ends_too_soon_is_said_so_with_the_offset(file: Path) -> None:
+    with FileSource(file, "image.bin") as source, pytest.raises(FormatError) as caught:
+        compute([DigestRequest.over("sha-256", source, Span(0, len(CONTENT) + 1))])
+    assert caught.value.offset == len(CONTENT)
+
+
+def test_an_in_memory_source_that_ends_too_soon_is_said_so() -> None:
+    with pytest.raises(FormatError, match="ends here"):
+        compute([DigestRequest.over("sha-256", BytesSource("x", b"abc"), Span(0, 4))])
+
+
+def test_an_unknown_algorithm_is_refused_and_not_supported() -> None:
+    assert not supported("sha-257")
+    assert supported("sha-256")
+    assert supported("CRC-16/ARC")
+    with pytest.raises(UnsupportedAlgorithmError, match="sha-257"):
+        hasher("sha-257")
+
+
+def test_a_large_sparse_file_is_hashed_in_flat_memory(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.bin"
+    with path.open("wb") as stream:
+        stream.truncate(256 * 1024 * 1024)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with FileSource(path, "sparse.bin") as source:
+        compute([DigestRequest.over("sha-256", source), DigestRequest.over("sha-1", source)])
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown * 1024 < 16 * CHUNK
