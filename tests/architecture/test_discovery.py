@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from checker.discovery import PlugInError, discover, find, module_names
+from checker.discovery import PlugIn, PlugInError, discover, find, module_names
 from checker.formats.contract import Format
 from checker.probes.contract import Probe
 from checker.report.contract import Renderer
@@ -73,5 +73,6 @@ def test_finding_one_does_not_import_the_others(package: Path) -> None:
 )
 def test_the_folder_listing_and_the_discovered_plug_ins_are_the_same(room: str, constant: str, kind: type) -> None:
     listed = {path.stem for path in (CHECKER / room).glob("[a-z]*.py")} - {"contract"}
-    assert {item.id.replace("-", "_") for item in discover(f"checker.{room}", constant, kind)} == listed
+    found: tuple[PlugIn, ...] = discover(f"checker.{room}", constant, kind)
+    assert {item.id.replace("-", "_") for item in found} == listed
     assert listed == set(module_names(f"checker.{room}"))

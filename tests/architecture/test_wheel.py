@@ -58,7 +58,7 @@ def test_an_installed_wheel_runs_away_from_the_checkout(tmp_path: Path, wheel: s
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as archive:
         archive.extractall(site)
     script = (
-        f"import sys; sys.path[:] = [{str(site)!r}] + [p for p in sys.path if not p.startswith({str(TOP)!r}) or 'site-packages' in p];"
+        f"import sys; sys.path.insert(0, {str(site)!r});"
         "from checker import resources; from checker.rules.load import load_default;"
         f"assert str(resources.folder('rules')).startswith({str(site)!r}); print(load_default().id)"
     )
