@@ -15,6 +15,7 @@ from samples.build.gateway_log import write_logs
 
 DEVICES = ("A", "B")
 RELEASES = {"2.4.0": "2025", "2.4.1": "2026"}  # version: which signer
+MOMENTS = {"2.4.0": datetime(2025, 11, 3, 12, tzinfo=UTC), "2.4.1": datetime(2026, 10, 1, 12, tzinfo=UTC)}
 CRL_URL = "http://pki.acme.example/issuing.crl"
 DESCRIPTION = """software =
 {{
@@ -53,9 +54,11 @@ def build(folder: Path) -> None:
         (folder / name).mkdir(parents=True, exist_ok=True)
     certificates = _certificates(folder)
     for version, signer in RELEASES.items():
+        images = _images(folder, version)
         for device in DEVICES:
-            _package(folder, version, device, certificates[f"signer-{signer}"], KEYS / f"gateway-signer-{signer}.pem")
-    write_logs(folder)
+            key = KEYS / f"gateway-signer-{signer}.pem"
+            _package(folder, f"{version}-{device}", images, certificates[f"signer-{signer}"], key)
+    write_logs(folder, {"main": images["rootfs"], "radio": images["radio"]})
 
 
 def _certificates(folder: Path) -> dict[str, x509.Certificate]:
@@ -88,7 +91,7 @@ def _certificates(folder: Path) -> dict[str, x509.Certificate]:
     )
     for number, device in enumerate(DEVICES, 300):
         found[device] = _pki.issue(
-            Profile(name=f"GW-200 {device}", serial=number, years=(2026, 2028), usage=("key_agreement",)),
+            Profile(name=f"GW-200 {device}", serial=number, years=(2025, 2027), usage=("key_agreement",)),
             KEYS / f"gateway-{device}.pem",
             device_ca,
             KEYS / "gateway-device-ca.pem",
@@ -96,7 +99,8 @@ def _certificates(folder: Path) -> dict[str, x509.Certificate]:
         (folder / "lab" / f"device-{device}.crt.pem").write_bytes(_pki.pem(found[device]))
         (folder / "lab" / f"device-{device}.pem").write_bytes((KEYS / f"gateway-{device}.pem").read_bytes())
     trust = folder / "trust"
-    for name, certificate in {"root": root, "issuing": issuing, "device-ca": device_ca}.items():
+    signers = {name: certificate for name, certificate in found.items() if name.startswith("signer")}
+    for name, certificate in {"root": root, "issuing": issuing, "device-ca": device_ca, **signers}.items():
         (trust / f"{name}.crt.pem").write_bytes(_pki.pem(certificate))
     stolen = {99: datetime(2025, 6, 1, tzinfo=UTC)}
     (trust / "issuing.crl.pem").write_bytes(_pki.revocation_list(issuing, KEYS / "gateway-issuing.pem", stolen, 7))
@@ -120,80 +124,46 @@ def _signer(year: int, issuing: x509.Certificate) -> x509.Certificate:
     return _pki.issue(profile, KEYS / f"gateway-signer-{year}.pem", issuing, KEYS / "gateway-issuing.pem")
 
 
-def _package(folder: Path, version: str, device: str, signer: x509.Certificate, key: Path) -> None:
+def _package(folder: Path, name: str, images: dict[str, bytes], signer: x509.Certificate, key: Path) -> None:
     work = folder / "work"
     work.mkdir()
-    moment = datetime(2026, 10, 1 if version == "2.4.1" else 2, 12, tzinfo=UTC)
+    version, _, device = name.partition("-")
+    moment = MOMENTS[version]
     at = moment.strftime("%Y-%m-%d %H:%M:%S")
     fields = {"version": version, "radio_version": version}
-    for part, content in _images(work, version).items():
+    for part, content in images.items():
         fields |= _encrypt(work, part, content, version)
     (work / "plain").write_text(DESCRIPTION.format(**fields))
     (work / "signer.pem").write_bytes(_pki.pem(signer))
-    issuing = folder / "trust" / "issuing.crt.pem"
+    sign = "openssl cms -sign -binary -nosmimecap -md sha256 -in plain -outform DER -out sw-description.sig"
     run(
-        [
-            "openssl",
-            "cms",
-            "-sign",
-            "-binary",
-            "-nosmimecap",
-            "-md",
-            "sha256",
-            "-in",
-            "plain",
-            "-outform",
-            "DER",
-            "-out",
-            "sw-description.sig",
-            "-signer",
-            "signer.pem",
-            "-inkey",
-            key,
-            "-certfile",
-            issuing,
-        ],
+        [*sign.split(), "-signer", "signer.pem", "-inkey", key, "-certfile", folder / "trust" / "issuing.crt.pem"],
         cwd=work,
         at=at,
     )
-    run(
-        [
-            "openssl",
-            "cms",
-            "-encrypt",
-            "-binary",
-            "-aes-256-cbc",
-            "-in",
-            "plain",
-            "-outform",
-            "DER",
-            "-out",
-            "sw-description",
-            "-recip",
-            folder / "lab" / f"device-{device}.crt.pem",
-            "-keyopt",
-            "ecdh_kdf_md:sha256",
-        ],
-        cwd=work,
-        at=at,
-    )
+    encrypt = "openssl cms -encrypt -binary -aes-256-cbc -in plain -outform DER -out sw-description -recip"
+    recipient = folder / "lab" / f"device-{device}.crt.pem"
+    run([*encrypt.split(), recipient, "-keyopt", "ecdh_kdf_md:sha256"], cwd=work, at=at)
     names = ["sw-description", "sw-description.sig", "rootfs.ext4.enc", "radio.bin.enc"]
-    cpio(work, names, folder / "artifacts" / f"gw200-{version}-{device}.swu", int(moment.timestamp()))
+    cpio(work, names, folder / "artifacts" / f"gw200-{name}.swu", int(moment.timestamp()))
     for path in work.iterdir():
         path.unlink()
     work.rmdir()
 
 
-def _images(work: Path, version: str) -> dict[str, bytes]:
-    plain, made = work / "radio.plain", work / "radio.bin"
+def _images(folder: Path, version: str) -> dict[str, bytes]:
+    plain, made = folder / "radio.plain", folder / "radio.bin"
     plain.write_bytes(firmware(f"gateway radio {version}", 8 * 1024))
     imgtool(
         plain,
         made,
         *("-v", f"{version}+0", "-s", version.replace(".", ""), "-k", str(KEYS / "gateway-radio-signing.pem")),
-        *("-E", str(work.parent / "lab" / "radio.pub.pem"), "--encrypt-keylen", "256"),
+        *("-E", str(folder / "lab" / "radio.pub.pem"), "--encrypt-keylen", "256"),
     )
-    return {"rootfs": firmware(f"gateway rootfs {version}", 24 * 1024), "radio": made.read_bytes()}
+    images = {"rootfs": firmware(f"gateway rootfs {version}", 24 * 1024), "radio": made.read_bytes()}
+    plain.unlink()
+    made.unlink()
+    return images
 
 
 def _encrypt(work: Path, part: str, content: bytes, version: str) -> dict[str, str]:
