@@ -40,6 +40,8 @@ class Command:
     adapter: str
     argv: tuple[str, ...] = ()
     args: Mapping[str, str] = field(default_factory=dict)
+    folder: str = ""  # of the file that names it, relative to the update's: paths in argv and args start there
+    place: Place | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
