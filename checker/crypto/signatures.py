@@ -1,0 +1,279 @@
+"""Verify one signature or tag over a digest or a message: return nothing, or raise.
+
+Weak algorithms are verified like others (MD5, SHA-1, RSA-512): what is weak is told by facts, not by a refusal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac as std_hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import cmac, hashes
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
+from cryptography.hazmat.primitives.ciphers import algorithms as ciphers
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from checker.crypto import _asn1
+from checker.crypto.keys import PublicKey
+from checker.errors import FormatError, InvalidSignatureError, UnsupportedAlgorithmError
+
+_HASHES: Final[Mapping[str, hashes.HashAlgorithm]] = {
+    "md5": hashes.MD5(),  # noqa: S303 - verified because real updates still carry it; the rules refuse it
+    "sha-1": hashes.SHA1(),  # noqa: S303 - the same
+    "sha-224": hashes.SHA224(),
+    "sha-256": hashes.SHA256(),
+    "sha-384": hashes.SHA384(),
+    "sha-512": hashes.SHA512(),
+    "sha-512/224": hashes.SHA512_224(),
+    "sha-512/256": hashes.SHA512_256(),
+    "sha3-224": hashes.SHA3_224(),
+    "sha3-256": hashes.SHA3_256(),
+    "sha3-384": hashes.SHA3_384(),
+    "sha3-512": hashes.SHA3_512(),
+}
+_HMAC_NAMES: Final = {
+    "md5": "md5",
+    "sha-1": "sha1",
+    "sha-224": "sha224",
+    "sha-256": "sha256",
+    "sha-384": "sha384",
+    "sha-512": "sha512",
+    "sha3-224": "sha3_224",
+    "sha3-256": "sha3_256",
+    "sha3-384": "sha3_384",
+    "sha3-512": "sha3_512",
+}
+_MLDSA: Final[Mapping[str, type]] = {
+    "ml-dsa-44": mldsa.MLDSA44PublicKey,
+    "ml-dsa-65": mldsa.MLDSA65PublicKey,
+    "ml-dsa-87": mldsa.MLDSA87PublicKey,
+}
+_EDDSA: Final[Mapping[str, type]] = {"ed25519": ed25519.Ed25519PublicKey, "ed448": ed448.Ed448PublicKey}
+INNER_HASH: Final = {"ed25519": "sha-512", "ed448": "shake256"}  # the hash that the scheme has inside
+_CANDIDATE_HASHES: Final = (
+    "sha-256",
+    "sha-512",
+    "sha-384",
+    "sha3-256",
+    "sha3-512",
+    "sha3-384",
+    "sha-224",
+    "sha-1",
+    "md5",
+)
+_BAD_INPUT: Final = (ValueError, TypeError, OverflowError, UnsupportedAlgorithm)
+_MIN_TAG: Final = 4  # bytes: SP 800-38B and SP 800-107 allow no shorter tag
+
+
+@dataclass(frozen=True, order=True)
+class Candidate:
+    """A scheme that a raw signature may use. `hash` is empty where the scheme takes the message itself."""
+
+    algorithm: str
+    hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scheme:
+    """What an AlgorithmIdentifier says about a signature. `salt_length` is in bytes, None: not stated."""
+
+    algorithm: str
+    hash: str
+    mgf_hash: str = ""
+    salt_length: int | None = None
+    oid: str = field(default="", compare=False)
+
+
+def needs_message(algorithm: str) -> bool:
+    """Return whether a scheme signs the message itself, so that a digest is not enough to verify it."""
+    return algorithm in _EDDSA or algorithm in _MLDSA
+
+
+def candidates(key: PublicKey) -> tuple[Candidate, ...]:
+    """Return the schemes to try for a raw signature that names none, most usual first; none for an unusable key."""
+    kind = key.facts.algorithm
+    if kind in _EDDSA:
+        return (Candidate(kind, INNER_HASH[kind]),)
+    if kind in _MLDSA:
+        return (Candidate(kind, ""),)
+    schemes: tuple[str, ...] = ()
+    if isinstance(key.key, rsa.RSAPublicKey):
+        schemes = ("rsa-pkcs1v15", "rsa-pss")
+    elif isinstance(key.key, ec.EllipticCurvePublicKey):
+        schemes = ("ecdsa",)
+    elif isinstance(key.key, dsa.DSAPublicKey):
+        schemes = ("dsa",)
+    return tuple(Candidate(scheme, name) for name in _CANDIDATE_HASHES for scheme in schemes)
+
+
+def verify_digest(
+    key: PublicKey,
+    algorithm: str,
+    hash: str,  # noqa: A002 - the field's own word, as in Signature.hash
+    digest: bytes,
+    signature: bytes,
+    *,
+    salt_length: int | None = None,
+    mgf_hash: str = "",
+) -> None:
+    """Verify a signature over a digest that was computed elsewhere.
+
+    `salt_length` (bytes) and `mgf_hash` are PSS's; unset, any salt length is accepted and MGF1 uses `hash`.
+
+    Raises:
+        InvalidSignatureError: the signature does not verify.
+        UnsupportedAlgorithmError: the scheme, hash or key cannot be used, or the scheme needs the message.
+    """
+    if needs_message(algorithm):
+        raise UnsupportedAlgorithmError(f"{algorithm} signs the message itself; its digest is not enough")
+    prehash = _hash(hash)
+    if len(digest) != prehash.digest_size:
+        raise InvalidSignatureError(f"a {hash} digest has {prehash.digest_size} bytes, here are {len(digest)}")
+    _verify(key, algorithm, signature, digest, Prehashed(prehash), _padding(algorithm, hash, salt_length, mgf_hash))
+
+
+def verify_message(  # noqa: PLR0913 - a signature has that many parts
+    key: PublicKey,
+    algorithm: str,
+    hash: str,  # noqa: A002 - the field's own word, as in Signature.hash
+    message: bytes,
+    signature: bytes,
+    *,
+    salt_length: int | None = None,
+    mgf_hash: str = "",
+    context: bytes = b"",
+) -> None:
+    """Verify a signature over a message. `context` is ML-DSA's context string (FIPS 204 5.2); `hash` is ignored there.
+
+    Raises:
+        InvalidSignatureError: the signature does not verify.
+        UnsupportedAlgorithmError: the scheme, hash or key cannot be used.
+    """
+    if algorithm in _MLDSA:
+        _fits(key, algorithm, _MLDSA[algorithm])
+        _attempt(lambda: key.key.verify(signature, message, context))
+    elif algorithm in _EDDSA:
+        _fits(key, algorithm, _EDDSA[algorithm])
+        _attempt(lambda: key.key.verify(signature, message))
+    else:
+        _verify(key, algorithm, signature, message, _hash(hash), _padding(algorithm, hash, salt_length, mgf_hash))
+
+
+def _verify(
+    key: PublicKey,
+    algorithm: str,
+    signature: bytes,
+    data: bytes,
+    how: Any,  # noqa: ANN401 - a hash or a prehash of cryptography
+    pad: Any,  # noqa: ANN401 - PKCS #1 v1.5 or PSS
+) -> None:
+    if algorithm in {"rsa-pkcs1v15", "rsa-pss"}:
+        _fits(key, algorithm, rsa.RSAPublicKey)
+        _attempt(lambda: key.key.verify(signature, data, pad, how))
+    elif algorithm == "ecdsa":
+        _fits(key, algorithm, ec.EllipticCurvePublicKey)
+        _attempt(lambda: key.key.verify(signature, data, ec.ECDSA(how)))
+    elif algorithm == "dsa":
+        _fits(key, algorithm, dsa.DSAPublicKey)
+        _attempt(lambda: key.key.verify(signature, data, how))
+    else:
+        raise UnsupportedAlgorithmError(f"signatures with {algorithm!r} cannot be verified here")
+
+
+def _fits(key: PublicKey, algorithm: str, kind: type) -> None:
+    if key.key is None:
+        raise UnsupportedAlgorithmError(f"a key of kind {key.facts.algorithm!r} like this one cannot be used here")
+    if not isinstance(key.key, kind):
+        raise InvalidSignatureError(f"a {key.facts.algorithm} key cannot make {algorithm} signatures")
+
+
+def _attempt(verify: Any) -> None:  # noqa: ANN401 - a callable without arguments
+    try:
+        verify()
+    except InvalidSignature as error:
+        raise InvalidSignatureError("the signature does not verify") from error
+    except UnsupportedAlgorithm as error:
+        raise UnsupportedAlgorithmError(f"the library cannot verify this: {error}") from error
+    except _BAD_INPUT as error:
+        raise InvalidSignatureError(f"the signature cannot be of this key: {error}") from error
+
+
+def _hash(name: str) -> hashes.HashAlgorithm:
+    if name not in _HASHES:
+        raise UnsupportedAlgorithmError(f"signatures over {name or 'no hash'!r} cannot be verified here")
+    return _HASHES[name]
+
+
+def _padding(algorithm: str, hash_name: str, salt_length: int | None, mgf_hash: str) -> Any:  # noqa: ANN401
+    if algorithm != "rsa-pss":
+        return padding.PKCS1v15()
+    salt = padding.PSS.AUTO if salt_length is None else salt_length
+    return padding.PSS(padding.MGF1(_hash(mgf_hash or hash_name)), salt)
+
+
+def ecdsa_der(raw: bytes, *, little_endian: bool = False) -> bytes:
+    """Return the DER form (RFC 3279 2.2.3) of an ECDSA signature r || s of two equal halves.
+
+    ESP-IDF and Nordic write each number little-endian.
+
+    Raises:
+        FormatError: the length is odd or zero.
+    """
+    half, odd = divmod(len(raw), 2)
+    if odd or not half:
+        raise FormatError(f"r || s has two equal halves, here are {len(raw)} bytes", field="ECDSA signature")
+    order = "little" if little_endian else "big"
+    return encode_dss_signature(int.from_bytes(raw[:half], order), int.from_bytes(raw[half:], order))  # type: ignore[arg-type]
+
+
+def ecdsa_raw(der: bytes, size: int) -> bytes:
+    """Return r || s, each of `size` bytes, of a DER signature.
+
+    Raises:
+        FormatError: it is not two non-negative integers that fit.
+    """
+    numbers = _asn1.integer_strings(der)
+    if len(numbers) != 2 or any(n < 0 or n.bit_length() > size * 8 for n in numbers):  # noqa: PLR2004 - r and s
+        raise FormatError(f"not two numbers of at most {size} bytes", field="ECDSA signature")
+    return b"".join(number.to_bytes(size, "big") for number in numbers)
+
+
+def verify_mac(key_bytes: bytes, algorithm: str, message: bytes, tag: bytes, *, nonce: bytes = b"") -> None:
+    """Verify a message authentication code; a shorter tag is compared with the left part of the full one.
+
+    `algorithm` is an id of the table: `hmac-sha-256`, `hmac-sha3-256`, `aes-cmac`, `aes-gmac` … (GMAC takes `nonce`).
+
+    Raises:
+        InvalidSignatureError: the tag is wrong, shorter than 4 bytes or longer than the full one.
+        UnsupportedAlgorithmError: nothing here computes it, or the key's size does not fit.
+    """
+    full = compute_mac(key_bytes, algorithm, message, nonce=nonce)
+    if not _MIN_TAG <= len(tag) <= len(full) or not std_hmac.compare_digest(full[: len(tag)], tag):
+        raise InvalidSignatureError(f"the {algorithm} tag does not verify")
+
+
+def compute_mac(key_bytes: bytes, algorithm: str, message: bytes, *, nonce: bytes = b"") -> bytes:
+    """Return the full tag.
+
+    Raises:
+        UnsupportedAlgorithmError: nothing here computes it, or the key's size does not fit.
+    """
+    try:
+        if algorithm.startswith("hmac-") and algorithm[5:] in _HMAC_NAMES:
+            return std_hmac.new(
+                key_bytes, message, lambda: hashlib.new(_HMAC_NAMES[algorithm[5:]], usedforsecurity=False)
+            ).digest()
+        if algorithm in {"aes-cmac", f"aes-{len(key_bytes) * 8}-cmac"}:
+            running = cmac.CMAC(ciphers.AES(key_bytes))
+            running.update(message)
+            return running.finalize()
+        if algorithm in {"aes-gmac", f"aes-{len(key_bytes) * 8}-gmac"}:
+            return AESGCM(key_bytes).encrypt(nonce, b"", message)
+    except _BAD_INPUT as error:
+        raise UnsupportedAlgorithmError(f"{algorithm} cannot use a key of {len(key_bytes)} bytes like this") from error
+    raise UnsupportedAlgorithmError(f"{algorithm!r} with a key of {len(key_bytes)} bytes is not computed here")
