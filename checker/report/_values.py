@@ -16,6 +16,8 @@ _HIDDEN: Final = re.compile(
     "\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f]"
 )
 
+_BREAKS: Final = re.compile("[\t\n\x0b\x0c\r\x1c-\x1e\x85\u2028\u2029]+")
+
 
 def clean(text: str) -> str:
     """Return the text with lone surrogates replaced by U+FFFD, so that it has a UTF-8 form (RFC 3629 section 3)."""
@@ -50,7 +52,7 @@ def visible(text: str) -> str:
 
 def one_line(text: str) -> str:
     """Return visible text without line breaks or tabs, so that a stranger's words cannot fake a line of ours."""
-    return visible(" ".join(text.split()))
+    return visible(_BREAKS.sub(" ", text))
 
 
 def shown(value: object) -> str:
