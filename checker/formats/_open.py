@@ -1,0 +1,103 @@
+"""The driver: which format claims a file, and the way from its bytes to an `Artifact` (design.md section 5).
+
+A format never opens, hashes or recurses. It states which digests it needs; the driver answers all of them, and the
+file's own SHA-256, in one pass. Then it opens the members that a known format claims.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from checker.discovery import discover, find
+from checker.errors import AmbiguousFormatError, DecryptionError, FormatError, LimitError, UnknownFormatError
+from checker.formats._magic import hint
+from checker.formats.contract import Context, Format
+from checker.io.digests import DigestRequest, compute
+from checker.io.limits import MAX_DEPTH
+from checker.model.artifact import Artifact, Image, Source, Weakness
+
+AUTO: Final = "auto"
+WEAKNESSES: Final = ("inner-unreadable",)
+_PACKAGE: Final = "checker.formats"
+
+
+def detect(source: Source, context: Context, format_id: str = AUTO) -> Format:
+    """Return the one format that claims a file, or the one that was named.
+
+    Args:
+        source: the bytes; their name is never looked at.
+        context: keys and companions; a format may claim a file because of its companions.
+        format_id: a format's id, or `auto`.
+
+    Raises:
+        UnknownFormatError: no format claims it; the message says what it looks like.
+        AmbiguousFormatError: several do; the message names them.
+        PlugInError: there is no format of that id.
+    """
+    if format_id != AUTO:
+        return find(_PACKAGE, format_id, "FORMAT", Format)
+    formats = discover(_PACKAGE, "FORMAT", Format)
+    for fallback in (False, True):
+        claiming = [known for known in formats if known.fallback is fallback and known.detect(source, context)]
+        if len(claiming) > 1:
+            names = ", ".join(known.id for known in claiming)
+            raise AmbiguousFormatError(f"{source.name} is claimed by {names}", field="format")
+        if claiming:
+            return claiming[0]
+    raise UnknownFormatError(f"{source.name} is of no known format; it {hint(source)}", field="format")
+
+
+def open_artifact(source: Source, context: Context, format_id: str = AUTO) -> Artifact:
+    """Return what a file is, with the images inside it opened too.
+
+    Raises:
+        UnknownFormatError: no format claims it.
+        AmbiguousFormatError: several formats claim it.
+        LimitError: it asks for more than a named limit allows, or lies deeper than `MAX_DEPTH` containers.
+        FormatError: it breaks its format's rules.
+        InputError: the operating system cannot read it.
+    """
+    chosen = detect(source, context, format_id)
+    if context.depth > MAX_DEPTH:
+        raise LimitError(f"containers are nested deeper than MAX_DEPTH ({MAX_DEPTH})", field="depth")
+    artifact = _parse(chosen, source, context)
+    within = replace(context, depth=context.depth + 1, companions={}, options={})
+    opened = tuple(_open_image(image, within) for image in artifact.images)
+    images = tuple(image for image, _ in opened)
+    weaknesses = tuple(weakness for _, weakness in opened if weakness)
+    return replace(artifact, images=images, weaknesses=artifact.weaknesses + weaknesses)
+
+
+def _parse(chosen: Format, source: Source, context: Context) -> Artifact:
+    """Run a format's generator and answer its digest requests, each at most once."""
+    identity = DigestRequest.over("sha-256", source)
+    steps = chosen.parse(source, context)
+    answers: dict[DigestRequest, bytes] = {}
+    try:
+        wanted = next(steps)
+        while True:
+            new = dict.fromkeys([*wanted, identity])
+            answers |= compute(request for request in new if request not in answers)
+            wanted = steps.send({request: answers[request] for request in wanted})
+    except StopIteration as done:
+        artifact: Artifact = done.value
+        return replace(artifact, sha256=_identity(identity, answers).hex())
+
+
+def _identity(request: DigestRequest, answers: Mapping[DigestRequest, bytes]) -> bytes:
+    return answers[request] if request in answers else compute([request])[request]
+
+
+def _open_image(image: Image, context: Context) -> tuple[Image, Weakness | None]:
+    """Return an image with what lies inside it, where a format claims it; a broken one gets a note and a weakness."""
+    if image.source is None or image.inner is not None:
+        return image, None
+    try:
+        return replace(image, inner=open_artifact(image.source, context)), None
+    except UnknownFormatError as error:
+        return replace(image, note=image.note or error.message), None
+    except (FormatError, DecryptionError) as error:
+        message = f"{image.id} could not be opened as the container that it claims to be: {error}"
+        return replace(image, note=str(error)), Weakness(code="inner-unreadable", message=message, where=image.id)

@@ -1,0 +1,146 @@
+"""Raw signatures: bytes that name neither algorithm, nor hash, nor key. What fits is found by trying.
+
+Ruling on the outcome: VALID where a declared key fits under some scheme. INVALID where at least one declared key could
+have made a signature of this kind and size, and none fits under any scheme. KEY_UNKNOWN where no declared key could
+have made it, so that nothing was tried.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
+
+from checker.crypto.keys import PublicKey
+from checker.crypto.signatures import Candidate, candidates, ecdsa_der, needs_message
+from checker.errors import CryptoError, FormatError
+from checker.formats import _common as common
+from checker.model.artifact import KeyFacts, Signature
+from checker.model.terms import Outcome
+
+Schemes = Callable[[PublicKey], Iterable[Candidate]]
+_ED25519_SIZE: Final = 64
+_MAX_TEXT: Final = 64 * 1024  # bytes: longer text is no base64 of one signature
+_SEQUENCE: Final = 0x30
+_PGP_ARMOR: Final = b"-----BEGIN PGP SIGNATURE-----"
+_PGP_SIGNATURE_TAG: Final = 2  # RFC 9580 section 5
+
+
+def rsa_schemes(key: PublicKey) -> Iterator[Candidate]:
+    """Yield what SWUpdate accepts of a raw signature: RSA v1.5 or PSS, with SHA-256."""
+    if key.facts.algorithm == "rsa":
+        yield Candidate("rsa-pkcs1v15", "sha-256")
+        yield Candidate("rsa-pss", "sha-256")
+
+
+def plausible_keys(data: bytes, keys: Iterable[PublicKey]) -> tuple[PublicKey, ...]:
+    """Return the keys that could have made a signature of this size and shape."""
+    return tuple(key for key in keys if any(True for _ in _forms(data, key)))
+
+
+def _forms(data: bytes, key: PublicKey) -> Iterator[tuple[bytes, str]]:
+    """Yield the signature as the primitive wants it, and the name of the encoding."""
+    algorithm, size = key.facts.algorithm, ((key.facts.bits or 0) + 7) // 8
+    fixed = {"rsa": size, "ed25519": _ED25519_SIZE}.get(algorithm)
+    if fixed == len(data):
+        yield data, "raw"
+    elif algorithm.startswith("ec"):
+        if data[:1] == bytes([_SEQUENCE]) and len(data) <= 2 * size + 9:
+            yield data, "DER"
+        if len(data) == 2 * size:
+            try:
+                yield ecdsa_der(data), "raw r||s"
+            except FormatError:
+                return
+    elif algorithm.startswith("ml-dsa") and candidates(key):
+        yield data, "raw"
+
+
+def judge(
+    data: bytes,
+    keys: Iterable[PublicKey],
+    digests: Mapping[str, bytes],
+    *,
+    schemes: Schemes = candidates,
+    message: bytes | None = None,
+) -> Signature:
+    """Return what is known of a raw signature.
+
+    Args:
+        data: the signature.
+        keys: declared keys.
+        digests: the content's digests by hash; schemes over other hashes are not tried.
+        schemes: the schemes to try for a key.
+        message: the content itself, for schemes that sign it directly; None where it is too large.
+    """
+    plausible = plausible_keys(data, keys)
+    if not plausible:
+        note = f"no declared key could have made a signature of {len(data)} bytes"
+        return Signature(outcome=Outcome.KEY_UNKNOWN, encoding="raw", note=note)
+    undecided = ""
+    for key in plausible:
+        for candidate in schemes(key):
+            for form, encoding in _forms(data, key):
+                outcome, note = _try(key, candidate, form, digests, message)
+                if outcome is Outcome.VALID:
+                    return _valid(key, candidate, encoding)
+                undecided = undecided or (note if outcome is Outcome.UNDECIDABLE else "")
+    names = ", ".join(key.facts.name or key.facts.id[:16] for key in plausible)
+    if undecided:
+        return Signature(outcome=Outcome.UNDECIDABLE, encoding="raw", note=undecided)
+    facts = plausible[0].facts if len(plausible) == 1 else KeyFacts()
+    note = f"fits no declared key of its kind and size under any scheme tried: {names}"
+    return Signature(outcome=Outcome.INVALID, key=facts, encoding="raw", note=note)
+
+
+def _valid(key: PublicKey, candidate: Candidate, encoding: str) -> Signature:
+    return Signature(
+        outcome=Outcome.VALID,
+        algorithm=candidate.algorithm,
+        hash=candidate.hash,
+        key=key.facts,
+        encoding=encoding,
+    )
+
+
+def _try(
+    key: PublicKey, candidate: Candidate, form: bytes, digests: Mapping[str, bytes], message: bytes | None
+) -> tuple[Outcome, str]:
+    if needs_message(candidate.algorithm):
+        if message is None:
+            return Outcome.UNDECIDABLE, f"{candidate.algorithm} signs the message itself, which is too large to hold"
+        return common.check_message(key, candidate.algorithm, candidate.hash, message, form)
+    if candidate.hash not in digests:
+        return Outcome.INVALID, ""
+    return common.check_digest(key, candidate.algorithm, candidate.hash, digests[candidate.hash], form)
+
+
+def looks_like_pgp(data: bytes) -> bool:
+    """Return whether data is an OpenPGP signature, armoured or one packet that fills it (RFC 9580 4.2)."""
+    if data.lstrip().startswith(_PGP_ARMOR):
+        return True
+    if len(data) < 3 or not data[0] & 0x80:  # noqa: PLR2004 - tag and length
+        return False
+    new = bool(data[0] & 0x40)
+    tag = data[0] & 0x3F if new else data[0] >> 2 & 0x0F
+    return tag == _PGP_SIGNATURE_TAG and _packet_size(data, new=new) == len(data)
+
+
+def _packet_size(data: bytes, *, new: bool) -> int:
+    if new:
+        if data[1] < 192:  # noqa: PLR2004 - RFC 9580 4.2.1.1
+            return 2 + data[1]
+        return 3 + (data[1] - 192 << 8) + data[2] + 192 if data[1] < 224 else -1  # noqa: PLR2004 - 4.2.1.2
+    size = {0: 1, 1: 2, 2: 4}.get(data[0] & 3, 0)
+    return 1 + size + int.from_bytes(data[1 : 1 + size], "big") if size else -1
+
+
+def from_base64(data: bytes) -> bytes | None:
+    """Return what base64 text stands for (cosign, Mender), or None where it is none."""
+    if len(data) > _MAX_TEXT or not data.isascii():
+        return None
+    try:
+        return base64.b64decode(b"".join(data.split()), validate=True) or None
+    except (binascii.Error, CryptoError, ValueError):
+        return None
