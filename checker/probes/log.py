@@ -207,6 +207,7 @@ class _Log:
         self.steps = tuple(
             _order.Step(event=event, target=self.target_of(event)) for event in trust.text.events if self.mine(event)
         )
+        self.matches = self.artifact_matches()
 
     def mine(self, event: Event) -> bool:
         """Return whether an event is about the update (DEP11); one that names none is taken for it."""
@@ -242,7 +243,7 @@ class _Log:
         """Return a record that is known as well as the log is."""
         pointer, time = (str(event.line), event.text("time")) if event else ("", "")
         origin = Origin(file=self.ref.file.path, sha256=self.trust.sha256, pointer=pointer, time=time)
-        known = _before(self.ref)
+        known = _before(self.ref) | {"artifact_matches": self.matches}
         if kind == "persistence":
             del known["release"]
         return fact(_PROBE, kind, log_subject(self.ref), known | dict(values), method=self.trust.method, origin=origin)
@@ -258,7 +259,6 @@ class _Log:
             "signed": self.trust.signed,
             "chained": self.trust.chained and not self.trust.broken,
             "external": self.ref.external,
-            "artifact_matches": self.artifact_matches(),
             "device_matches": _all(self.device_matches(event) for event in events),
             "monotonic": all(one <= two for one, two in pairwise(times)) if times else None,
         }
@@ -287,6 +287,7 @@ class _Log:
         current = self.ref.release == "current"
         values: dict[str, Value] = {name: event.values.get(name) for name in _COPIED}
         values |= {
+            "artifact_matches": self.matches if self.mine(event) else False,
             "event": event.name,
             "target": self.target_of(event),
             "step": event.text("step") or _STEPS[event.name].value,
@@ -377,7 +378,7 @@ class _Log:
             "result": event.result if event.result in {"success", "failure"} else None,
             "read_back": event.values.get("read_back"),
             "before_activation": self.before_activation(place, target),
-            "hash": _facts.hash_values(str(said["name"])) if plain else None,
+            "hash": _facts.hash_values(str(said["name"])) if plain else _named(said),
             "hash_matches": None if found is None else bool(found),
             "keyed": keyed if said else None,
             "key_unique": self.key_unique(said),
@@ -442,6 +443,11 @@ def _same(item: Opened, ref: LogRef) -> bool:
     """Return whether an artifact is the deliverable of a log's device and release."""
     device = not ref.device or not item.ref.device or item.ref.device == ref.device
     return device and item.ref.release == ref.release and item.ref.role == "deliverable"
+
+
+def _named(said: Mapping[str, Any]) -> dict[str, Value] | None:
+    """Return the name of a keyed authenticator or signature; it has no strength as a hash."""
+    return {"name": str(said["name"]).lower()} if said else None
 
 
 def _failed(event: Event) -> bool:
