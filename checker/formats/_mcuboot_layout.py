@@ -234,6 +234,8 @@ def _area(reader: Reader, magic: int, field: str, endian: Endian) -> tuple[Span,
 
 def _tlv(reader: Reader, protected: bool, endian: Endian) -> Tlv:  # noqa: FBT001 - private
     kind = reader.integer(2, "it_type", endian)
+    if endian == "big" and not kind & 0xFF and kind >> 8 in NAMES:
+        kind >>= 8  # imgtool writes the known types as one byte and a pad byte in either byte order
     length = reader.integer(2, "it_len", endian)
     start = reader.offset
     return Tlv(kind, reader.take(length, "TLV"), Span(start, start + length), protected)

@@ -49,7 +49,7 @@ WEAKNESSES: Final = (
 )
 COUNTER_SIZE: Final = 4  # bytes
 PSS_SALT: Final = 32  # bytes: the bootloader knows no other (bootutil image_rsa.c)
-BOOT_MAGIC: Final = bytes.fromhex("f395c277 7fefd260 0f505235 8079b62c")
+BOOT_MAGIC: Final = bytes.fromhex("77c295f3 60d2ef7f 3552500f 2cb67980")
 BOOT_MAGIC_TAIL: Final = bytes.fromhex("2de15d29410b8d77679c110f1f8a")  # after two bytes of alignment
 TRAILER_FIELDS: Final = 256  # bytes before the boot magic that may hold swap state: image_ok, copy_done, swap_info …
 STEERING: Final = (mcu.SEC_CNT, mcu.DEPENDENCY, mcu.VENDOR_ID, mcu.CLASS_ID)
