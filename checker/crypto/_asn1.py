@@ -106,15 +106,24 @@ def parameters(identifier: Any) -> bytes:  # noqa: ANN401 - asn1crypto is untype
     return b"" if raw == b"\x05\x00" else raw
 
 
-def first_tags(der: bytes) -> tuple[int, int]:
+def der(tag: int, content: bytes) -> bytes:
+    """Return a DER value of a one-byte tag (X.690 8.1)."""
+    size = len(content)
+    if size < 0x80:  # noqa: PLR2004 - X.690 8.1.3.4: the short form
+        return bytes([tag, size]) + content
+    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes([tag, 0x80 | len(length)]) + length + content
+
+
+def first_tags(data: bytes) -> tuple[int, int]:
     """Return the tags of a SEQUENCE's first element and of that one's first element; -1 where there is none.
 
     That tells certificates, public keys and PKCS#1 keys apart without trying to parse each.
     """
-    if der[:1] != bytes([_SEQUENCE]):
+    if data[:1] != bytes([_SEQUENCE]):
         return (-1, -1)
     with guarded("key material"):
-        outer = asn1_parser.parse(der)[4]
+        outer = asn1_parser.parse(data)[4]
         first = outer[0]
         if first != _SEQUENCE:
             return (first, -1)

@@ -168,6 +168,7 @@ def rfc3339(value: dt.datetime) -> str:
     """
     if not isinstance(value, dt.datetime):
         raise ValueError(f"no instant: {value}")  # noqa: TRY004 - the parser's error type, converted by the caller
+    value = value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value  # never the machine's own time zone
     return value.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
 
 

@@ -41,7 +41,7 @@ MCUBOOT_INFO: Final = b"MCUBoot_ECIES_v1"  # MCUboot, docs/encrypted_images.md
 
 @dataclass(frozen=True)
 class _Blocks:
-    """A decrypting source over whole blocks of `parent[span]`; `decrypt` turns blocks from a block number on to plain."""
+    """A decrypting source over whole blocks of `parent[span]`; `decrypt(n, data)` decrypts from block n on."""
 
     parent: Source = field(repr=False)
     span: Span
@@ -68,7 +68,7 @@ class _Blocks:
 
 
 def aes_ctr_source(parent: Source, span: Span, key: bytes, counter: bytes) -> Source:
-    """Return the plaintext of AES-CTR (SP 800-38A 6.5) as a source; `counter` is the first block's 16 bytes, big-endian.
+    """Return the plaintext of AES-CTR (SP 800-38A 6.5) as a source; `counter` is the first block, 16 bytes.
 
     Raises:
         DecryptionError: the key or counter has a wrong size.
@@ -255,7 +255,7 @@ def unwrap_rsa_pkcs1v15(key: DecryptionKey, wrapped: bytes) -> bytes:
 def ecies_p256(
     private: DecryptionKey, ephemeral_public: bytes, tag: bytes, ciphertext: bytes, *, info: bytes = MCUBOOT_INFO
 ) -> bytes:
-    """Return the key inside MCUboot's ECIES-P256: ECDH, HKDF-SHA256, HMAC-SHA256 tag, AES-CTR (docs/encrypted_images.md).
+    """Return the key inside MCUboot's ECIES-P256: ECDH, HKDF-SHA256, HMAC-SHA256, AES-CTR (docs/encrypted_images.md).
 
     `ephemeral_public` is the uncompressed point, 65 bytes. The AES key has the size of the ciphertext, 16 or 32 bytes.
 
@@ -276,7 +276,7 @@ def ecies_x25519(
     info: bytes = MCUBOOT_INFO,
     hash_name: str = "sha-256",
 ) -> bytes:
-    """Return the key inside MCUboot's ECIES-X25519, with SHA-256 or SHA-512 in HKDF and HMAC (docs/encrypted_images.md).
+    """Return the key inside MCUboot's ECIES-X25519, with SHA-256 or SHA-512 inside (docs/encrypted_images.md).
 
     Raises:
         DecryptionError: the tag does not verify, or a size or key kind does not fit.

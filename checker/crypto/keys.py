@@ -136,15 +136,7 @@ def _spki(oid: str, params: bytes, content: bytes) -> bytes:
 
 
 def _bits(content: bytes) -> Any:  # noqa: ANN401 - asn1crypto is untyped
-    return core.BitString.load(_der(0x03, b"\x00" + content))
-
-
-def _der(tag: int, content: bytes) -> bytes:
-    size = len(content)
-    if size < 0x80:  # noqa: PLR2004 - X.690 8.1.3.4: the short form
-        return bytes([tag, size]) + content
-    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes([tag, 0x80 | len(length)]) + length + content
+    return core.BitString.load(_asn1.der(0x03, b"\x00" + content))
 
 
 def _curve_parameters(curve: str) -> bytes:
