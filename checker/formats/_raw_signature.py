@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
@@ -16,6 +17,7 @@ from checker.crypto.keys import PublicKey
 from checker.crypto.signatures import Candidate, candidates, ecdsa_der, needs_message
 from checker.errors import CryptoError, FormatError
 from checker.formats import _common as common
+from checker.io.limits import MAX_HEADER
 from checker.model.artifact import KeyFacts, Signature
 from checker.model.terms import Outcome
 
@@ -23,6 +25,7 @@ Schemes = Callable[[PublicKey], Iterable[Candidate]]
 _ED25519_SIZE: Final = 64
 _MAX_TEXT: Final = 64 * 1024  # bytes: longer text is no base64 of one signature
 _SEQUENCE: Final = 0x30
+_PEM: Final = re.compile(rb"-----BEGIN (PKCS7|CMS)-----([A-Za-z0-9+/=\s]*)-----END (?:PKCS7|CMS)-----")
 _PGP_ARMOR: Final = b"-----BEGIN PGP SIGNATURE-----"
 _PGP_SIGNATURE_TAG: Final = 2  # RFC 9580 section 5
 
@@ -136,9 +139,15 @@ def _packet_size(data: bytes, *, new: bool) -> int:
     return 1 + size + int.from_bytes(data[1 : 1 + size], "big") if size else -1
 
 
-def from_base64(data: bytes) -> bytes | None:
+def from_pem(data: bytes) -> bytes | None:
+    """Return the content of the first PEM block that may hold CMS (RFC 7468 sections 8 and 9), or None."""
+    found = _PEM.search(data)
+    return from_base64(found[2], limit=MAX_HEADER) if found else None
+
+
+def from_base64(data: bytes, *, limit: int = _MAX_TEXT) -> bytes | None:
     """Return what base64 text stands for (cosign, Mender), or None where it is none."""
-    if len(data) > _MAX_TEXT or not data.isascii():
+    if len(data) > limit or not data.isascii():
         return None
     try:
         return base64.b64decode(b"".join(data.split()), validate=True) or None
