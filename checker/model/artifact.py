@@ -133,6 +133,7 @@ class Signature:
     covers: tuple[Span, ...] = ()  # the bytes that this authenticator covers directly
     signing_time: str = ""
     encoding: str = ""  # for example "DER" or "raw r||s" for ECDSA, "CMS detached"
+    one_time_index: int | None = None  # of a stateful hash-based signature: LMS q, XMSS idx
     where: Span | None = None
     note: str = ""
 

@@ -19,6 +19,7 @@ from checker.model.artifact import Artifact, AuthKind, Image, Source, Span
 from checker.model.terms import Outcome
 from checker.probes import _facts, _targets
 from checker.probes._records import path_of
+from checker.probes._sources import lasting
 from checker.probes.contract import Opened
 
 
@@ -52,7 +53,7 @@ class Bytes:
             if item.artifact is None:
                 continue
             try:
-                source = files.open(path_of(item.ref.file))
+                source = lasting(files, path_of(item.ref.file))
             except OtauditError:
                 continue
             whole.append(_whole(description, item.ref, item.artifact, source))

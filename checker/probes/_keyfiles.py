@@ -23,19 +23,31 @@ from checker.description.model import ArtifactRef, Description, FileRef, Invento
 from checker.errors import CryptoError, FormatError, InputError
 from checker.io.files import Files
 from checker.io.limits import MAX_KEY_FILE
+from checker.model.artifact import KeyFacts
 from checker.probes._records import one_line, path_of
 
 IMAGE_PURPOSES: Final = frozenset({"image-signing", "firmware-signing", "code-signing"})
 LOG_PURPOSES: Final = frozenset({"log-signing"})
+_ROWS: Final = {
+    "image-signing": "sign",
+    "firmware-signing": "sign",
+    "code-signing": "sign",
+    "key-wrapping": "protect",
+    "content-encryption": "protect",
+    "tls": "receive",
+    "device-identity": "send",
+    "log-signing": "cleanup",
+}
 _UNTRUSTED_STATES: Final = frozenset({"compromised", "destroyed"})
 
 
 @dataclass(frozen=True, order=True)
 class Fault:
-    """A key file that cannot be read, and why."""
+    """A key file that cannot be read, why, and the steps whose keys it holds."""
 
     path: str
     message: str
+    rows: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,8 +61,9 @@ class Ring:
 class _Loader:
     """Reads key files; what fails becomes a fault and an empty answer."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, rows: tuple[str, ...] = ()) -> None:
         self._files = files
+        self._rows = rows
         self.faults: list[Fault] = []
 
     def public_keys(self, refs: Iterable[FileRef]) -> list[PublicKey]:
@@ -74,7 +87,7 @@ class _Loader:
         try:
             return tuple(reader(self._files.read(path, MAX_KEY_FILE), ref.path))
         except (InputError, FormatError, CryptoError) as error:
-            self.faults.append(Fault(ref.path, one_line(str(error))))
+            self.faults.append(Fault(ref.path, one_line(str(error)), self._rows))
             return ()
 
 
@@ -139,15 +152,32 @@ def with_decryption(keys: KeyRing, ref: ArtifactRef, files: Files) -> KeyRing:
 
 
 def faults(description: Description, files: Files) -> tuple[Fault, ...]:
-    """Return every named key file that cannot be read, each once."""
-    loader, device = _Loader(files), description.device
-    for store in (device.trust_images, device.trust_transport, device.trust_logs, device.trust_devices):
+    """Return every named key file that cannot be read, each once per use."""
+    device, found = description.device, list[Fault]()
+    for store, rows in (
+        (device.trust_images, ("sign", "process")),
+        (device.trust_transport, ("receive",)),
+        (device.trust_logs, ("cleanup",)),
+        (device.trust_devices, ("send",)),
+    ):
+        loader = _Loader(files, rows)
         loader.public_keys(store.keys)
         loader.certificates([*store.anchors, *store.intermediates])
         loader.crls(store.crls)
-    loader.public_keys(item.file for item in device.keys or () if item.file)
+        found += loader.faults
+    for item in device.keys or ():
+        loader = _Loader(files, tuple(sorted(_ROWS[p] for p in item.purposes if p in _ROWS)))
+        loader.public_keys([item.file] if item.file else [])
+        found += loader.faults
+    loader = _Loader(files, ("process", "protect"))
     loader.decryption(key for ref in description.artifacts for key in ref.decryption_keys)
-    return tuple(sorted(set(loader.faults)))
+    return tuple(sorted({fault.path: fault for fault in [*found, *loader.faults]}.values()))
+
+
+def client_keys(description: Description, files: Files) -> tuple[KeyFacts, ...]:
+    """Return the public keys of the client certificates with which the device presents itself to endpoints."""
+    clients = [endpoint.client_certificate for endpoint in description.endpoints if endpoint.client_certificate]
+    return tuple(key.facts for key in _Loader(files).public_keys(clients))
 
 
 def transport_ids(description: Description, files: Files) -> frozenset[str]:

@@ -7,8 +7,6 @@ Evidence never vanishes (design.md section 4): every kind has at least one slot,
 from __future__ import annotations
 
 import json
-import os
-import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
@@ -31,12 +29,12 @@ from checker.errors import (
 from checker.formats._open import open_artifact
 from checker.formats.contract import Context as FormatContext
 from checker.io.files import Files
-from checker.io.sources import FileSource
 from checker.model.evidence import Evidence, EvidenceSet, Expectation, Slot, Value
 from checker.model.subject import Subject, SubjectKind
 from checker.model.terms import Reason
 from checker.probes import _keyfiles
 from checker.probes._records import expect, gap, one_line, path_of, undeclared, update_subject
+from checker.probes._sources import lasting
 from checker.probes.contract import Context, Opened, Probe
 
 _PACKAGE: Final = "checker.probes"
@@ -215,8 +213,8 @@ def open_artifacts(description: Description, files: Files, keys: KeyRing, as_of:
 
 def _open(ref: ArtifactRef, files: Files, keys: KeyRing, as_of: str) -> Opened:
     try:
-        source = _lasting(files, path_of(ref.file))
-        companions = {"signature": _lasting(files, path_of(ref.signature))} if ref.signature else {}
+        source = lasting(files, path_of(ref.file))
+        companions = {"signature": lasting(files, path_of(ref.signature))} if ref.signature else {}
         own = _keyfiles.with_decryption(keys, ref, files)
         context = FormatContext(keys=own, as_of=as_of, companions=companions, options=ref.options)
         return Opened(ref=ref, artifact=open_artifact(source, context, ref.format))
@@ -224,13 +222,6 @@ def _open(ref: ArtifactRef, files: Files, keys: KeyRing, as_of: str) -> Opened:
         return Opened(ref=ref, artifact=None, error=one_line(str(error)), reason=_reason(error, ref, files).value)
     except OtauditError as error:  # an unknown format id, for example
         return Opened(ref=ref, artifact=None, error=one_line(str(error)), reason=Reason.UNSUPPORTED_FORMAT.value)
-
-
-def _lasting(files: Files, path: str) -> FileSource:
-    """Open a file for as long as anything refers to it: images read from it long after it was parsed."""
-    source = files.open(path)
-    weakref.finalize(source, os.close, source.fd)
-    return source
 
 
 def _reason(error: OtauditError, ref: ArtifactRef, files: Files) -> Reason:

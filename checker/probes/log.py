@@ -204,15 +204,27 @@ class _Log:
         targets = tuple(target.id for target in context.description.device.targets)
         self.alone = len(targets) <= 1
         self.targets = targets
+        self.mixed = bool({event.text("update") for event in trust.text.events} - {"", context.description.id})
         self.steps = tuple(
             _order.Step(event=event, target=self.target_of(event)) for event in trust.text.events if self.mine(event)
         )
         self.matches = self.artifact_matches()
 
     def mine(self, event: Event) -> bool:
-        """Return whether an event is about the update (DEP11); one that names none is taken for it."""
-        said = event.text("update")
-        return not said or self.ref.release != "current" or said == self.context.description.id
+        """Return whether an event is about the update (DEP11).
+
+        One that names none is taken for it, unless other events of the log name other updates.
+        """
+        said, update = event.text("update"), self.context.description.id
+        if self.ref.release != "current":
+            return said != update
+        return said == update or not (said or self.mixed)
+
+    def about(self, event: Event | None) -> bool | None:
+        """Return whether an event, or the log as a whole, is about the artifact."""
+        if event is None or self.mine(event) or not self.matches:
+            return self.matches
+        return False if event.text("update") else None
 
     def target_of(self, event: Event) -> str:
         """Return the hardware target of an event: as it says, the only one, or that of the image that it names."""
@@ -243,7 +255,7 @@ class _Log:
         """Return a record that is known as well as the log is."""
         pointer, time = (str(event.line), event.text("time")) if event else ("", "")
         origin = Origin(file=self.ref.file.path, sha256=self.trust.sha256, pointer=pointer, time=time)
-        known = _before(self.ref) | {"artifact_matches": self.matches}
+        known = _before(self.ref) | {"artifact_matches": self.about(event)}
         if kind == "persistence":
             del known["release"]
         return fact(_PROBE, kind, log_subject(self.ref), known | dict(values), method=self.trust.method, origin=origin)
@@ -287,7 +299,6 @@ class _Log:
         current = self.ref.release == "current"
         values: dict[str, Value] = {name: event.values.get(name) for name in _COPIED}
         values |= {
-            "artifact_matches": self.matches if self.mine(event) else False,
             "event": event.name,
             "target": self.target_of(event),
             "step": event.text("step") or _STEPS[event.name].value,
