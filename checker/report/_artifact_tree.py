@@ -1,0 +1,185 @@
+"""One Artifact as a tree on the terminal and as canonical JSON, for `otaudit inspect`. The page is in `html`."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import rfc8785
+
+from checker.model.artifact import (
+    INEXPRESSIBLE,
+    Artifact,
+    Coverage,
+    DigestCheck,
+    Encryption,
+    Image,
+    Inexpressible,
+    KeyFacts,
+    Recipient,
+    Signature,
+    Span,
+)
+from checker.model.terms import Outcome
+from checker.report import _words as words
+from checker.report._artifact_data import artifact_data
+from checker.report._values import cut, one_line
+
+_CODES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
+_TONES: Final = {Outcome.VALID: "green", Outcome.INVALID: "red", Outcome.ABSENT: "red"}
+_NARROWEST: Final = 40
+
+# A line of the tree: its label, its text, the tone of the text, and the lines below it.
+Node = tuple[str, str, str, list["Node"]]
+
+
+def artifact_json(artifact: Artifact) -> bytes:
+    """Return one artifact in the shape that report.json gives it, as canonical bytes (RFC 8785)."""
+    return rfc8785.dumps(artifact_data(artifact))
+
+
+def tree(artifact: Artifact, *, colour: bool, width: int) -> str:
+    """Return what is in an artifact as an indented tree, with a newline at its end.
+
+    Args:
+        artifact: what was opened.
+        colour: whether to use ANSI colours (ECMA-48 SGR); every line says the same without them.
+        width: columns of the terminal; no line is longer, but for widths below 40.
+    """
+    return "\n".join(_draw([_artifact(artifact)], "", max(width, _NARROWEST), colour=colour, top=True)) + "\n"
+
+
+def _draw(nodes: list[Node], indent: str, width: int, *, colour: bool, top: bool = False) -> Iterator[str]:
+    for number, (label, text, tone, below) in enumerate(nodes, 1):
+        last = number == len(nodes)
+        branch = "" if top else ("└─ " if last else "├─ ")
+        lead = f"{indent}{branch}{one_line(label)}"
+        deeper = "" if top else indent + ("   " if last else "│  ")
+        first, *rest = _wrapped(text, width - len(lead) - 1)
+        yield f"{cut(lead, width)} {_coloured(first, tone if colour else '')}".rstrip()
+        hang = deeper + ("│  " if below else "   ")
+        for line in rest:
+            yield f"{hang}{' ' * (len(lead) - len(hang))} {_coloured(line, tone if colour else '')}"
+        yield from _draw(below, deeper, width, colour=colour)
+
+
+def _wrapped(text: str, room: int) -> list[str]:
+    """Return the text in lines of at most `room` columns; what has no room at all is left out."""
+    return textwrap.wrap(one_line(text), room) or [""] if room > 0 else [""]
+
+
+def _coloured(text: str, tone: str) -> str:
+    code = _CODES.get(tone)
+    return f"\x1b[{code}m{text}\x1b[0m" if code and text else text
+
+
+def _artifact(item: Artifact) -> Node:
+    below: list[Node] = [("sha-256", item.sha256, "dim", []), ("version", _version(item), "", [])]
+    below.append(("hardware", _hardware(item.hardware), "", []))
+    below += [_signature(signature) for signature in item.signatures] or [("signature", "none", "red", [])]
+    below.append(("coverage", *_coverage(item.coverage), []))
+    below += [_digest(digest) for digest in item.digests]
+    below += [("encryption", _encryption(encryption), "", []) for encryption in item.encryption]
+    below += [("recipient", _recipient(recipient), "", []) for recipient in item.recipients]
+    below += [(name, value, "", []) for name, value in item.facts]
+    below += [("weak point", _join((weak.code, weak.message, weak.where)), "red", []) for weak in item.weaknesses]
+    below += [_image(image) for image in item.images]
+    return item.name, f"{item.title or item.format}, {item.size} bytes", "bold", below
+
+
+def _join(parts: Iterable[str]) -> str:
+    return ", ".join(part for part in parts if part)
+
+
+def _either(value: bool | None, *, yes: str, no: str, unknown: str) -> str:  # noqa: FBT001 - a fact, not a switch
+    return unknown if value is None else (yes if value else no)
+
+
+def _version(item: Artifact) -> str:
+    version, sequence = item.version.version, item.version.sequence
+    signed = _either(item.version.authentic, yes="inside the signed part", no="outside the signed part", unknown="")
+    return _join((_field(version), f"sequence number {_field(sequence)}", signed, *item.version.constraints))
+
+
+def _field(value: str | int | Inexpressible | None) -> str:
+    if value is INEXPRESSIBLE:
+        return "not expressible in this format"
+    return "not stated" if value is None else str(value)
+
+
+def _hardware(value: tuple[str, ...] | Inexpressible) -> str:
+    return _field(value) if isinstance(value, Inexpressible) else _join(value) or "none named"
+
+
+def _spans(spans: tuple[Span, ...]) -> str:
+    return _join([*map(str, spans[:4]), f"and {len(spans) - 4} more" if len(spans) > 4 else ""])  # noqa: PLR2004
+
+
+def _key(key: KeyFacts) -> str:
+    bits = f"{key.bits} bits" if key.bits else ""
+    published = f"PUBLISHED KEY: {key.published}" if key.published else ""
+    return " ".join(part for part in (key.algorithm, bits, key.name, key.id[:16], published) if part)
+
+
+def _signature(item: Signature) -> Node:
+    below: list[Node] = []
+    if key := _key(item.key):
+        below.append(("key", key, "red" if item.key.published else "", []))
+    if item.covers:
+        below.append(("covers", _spans(item.covers), "", []))
+    if item.chain is not None:
+        chain = _either(item.chain.valid, yes="valid", no="not valid", unknown="not checked: no anchor given")
+        to = f"to {item.chain.anchor_name or item.chain.anchor[:16]}" if item.chain.valid else ""
+        below.append(
+            ("chain", _join((f"{len(item.chain.certificates)} certificates", chain, to, item.chain.error)), "", [])
+        )
+    if item.note:
+        below.append(("note", item.note, "dim", []))
+    how = " with ".join(part for part in (item.algorithm, item.hash) if part)
+    text = _join((words.OUTCOMES[item.outcome], how, item.encoding))
+    return item.kind.value, text, _TONES.get(item.outcome, "yellow"), below
+
+
+def _coverage(item: Coverage) -> tuple[str, str]:
+    size = _either(item.size_bound, yes="exact size signed", no="exact size not signed", unknown="")
+    signed = f"signed: {_join(item.metadata)}" if item.metadata else ""
+    loose = f"not signed: {_join(item.unprotected_metadata)}" if item.unprotected_metadata else ""
+    if item.uncovered:
+        return _join((f"nothing authentic protects {_spans(item.uncovered)}", size, signed, loose)), "red"
+    every = "every payload byte lies inside the signed part" if item.payload else "no payload of its own"
+    return _join((every, size, signed, loose)), ""
+
+
+def _digest(item: DigestCheck) -> Node:
+    state = _either(item.matches, yes="equal", no="DIFFERENT", unknown="not computable")
+    tone = "yellow" if item.matches is None else ("green" if item.matches else "red")
+    place = "inside the signed part" if item.authentic else "not inside a signed part"
+    return "digest", _join((state, f"{item.algorithm} over {item.over} of {item.name}", place, item.note)), tone, []
+
+
+def _encryption(item: Encryption) -> str:
+    if not item.encrypted:
+        return _join(("not encrypted", item.note))
+    cipher = "-".join(str(part) for part in (item.cipher or "unknown cipher", item.key_bits or "", item.mode) if part)
+    tag = _either(item.authenticated, yes="authenticated", no="not authenticated", unknown="")
+    opened = _either(item.decrypted, yes="decrypted", no="decryption failed", unknown="no key given")
+    clear = "THE CONTENT KEY LIES READABLE BESIDE IT" if item.key_in_clear else ""
+    return _join((cipher, tag, opened, clear, item.note))
+
+
+def _recipient(item: Recipient) -> str:
+    opened = _either(item.unwrapped, yes="unwrapped", no="not unwrapped", unknown="")
+    return _join((item.algorithm, f"to {_key(item.key)}" if _key(item.key) else "", opened))
+
+
+def _image(item: Image) -> Node:
+    text = _join((item.role, f"{item.size} bytes", item.target, str(item.span or ""), *item.hardware))
+    below: list[Node] = [_digest(digest) for digest in item.digests]
+    if item.encryption.encrypted:
+        below.append(("encryption", _encryption(item.encryption), "", []))
+    if item.inner is not None:
+        below.append(_artifact(item.inner))
+    elif item.note:
+        below.append(("note", item.note, "dim", []))
+    return item.id, text, "", below
