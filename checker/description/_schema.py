@@ -31,6 +31,12 @@ _GUESSABLE: Final = 64  # characters; longer words are not looked up among the k
 _NAMES: Final = {"object": "a mapping (key: value)", "array": "a list", "integer": "a whole number"}
 _NAMES_OF_TEXT: Final = {"string": "text", "number": "text", "boolean": "true or false", "null": "nothing"}
 
+_SORTS: Final = {
+    "device": "a device description",
+    "update": "an update description",
+    "key-inventory": "a key inventory",
+}
+
 _Path = tuple[str | int, ...]
 
 
@@ -96,12 +102,16 @@ def formats() -> FormatChecker:
 
 
 def _on_text(test: Callable[[str], bool]) -> Callable[[object], bool]:
-    return lambda value: not isinstance(value, str) or test(value)
+    return lambda value: not _is_text(value) or test(str(value))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, Text) and not value.null and value.truth is None
 
 
 def _types() -> TypeChecker:
     def text(_: TypeChecker, value: object) -> bool:
-        return isinstance(value, Text) and not value.null and value.truth is None
+        return _is_text(value)
 
     def number(_: TypeChecker, value: object) -> bool:
         return isinstance(value, Text) and value.number
@@ -128,7 +138,7 @@ def _minimum(_: Validator, least: int, value: object, __: object) -> Iterator[Va
 def _pattern(_: Validator, pattern: str, value: object, __: object) -> Iterator[ValidationError]:
     """Unlike Python, JSON Schema (ECMA-262) lets `$` match only at the very end, never before a last line break."""
     strict = re.sub(r"\$$", r"\\Z", pattern)
-    if isinstance(value, str) and not re.search(strict, value):
+    if _is_text(value) and not re.search(strict, str(value)):
         yield ValidationError("does not match")
 
 
@@ -177,8 +187,15 @@ def _unknown_keys(error: ValidationError, node: Node) -> _Said:
     known = sorted(_schema_of(error).get("properties", {}))
     for key in islice(node if isinstance(node, Map) else (), MAX_PROBLEMS + len(known)):
         if key not in known and isinstance(node, Map):
-            hint = guess(key, known) or f"; known here: {', '.join(known)}"
+            hint = _comma(key, node) or guess(key, known) or f"; known here: {', '.join(known)}"
             yield f"unknown key {shown(key)}{hint}", node.keys_at[key]
+
+
+def _comma(key: str, node: Map) -> str:
+    """Return a hint at the commonest slip in `{by: hash, read back}`: the comma ends the text."""
+    value = node[key]
+    cut = isinstance(value, Text) and value == "" and value.plain and len(node) > 1
+    return "; it has no value: inside braces a comma ends a text, so a text with a comma needs quotes" if cut else ""
 
 
 def _missing(error: ValidationError, node: Node) -> _Said:
@@ -236,7 +253,7 @@ def _sort_of(found: str, wanted: str) -> str:
     sort = wanted.partition("/")[0]
     if kind == sort and version.isdigit():
         return f"; version {version} of this format is newer than this otaudit"
-    return f"; this file is a {kind} description, a {sort} description is needed here" if kind in SCHEMAS else ""
+    return f"; this file is {_SORTS[kind]}, where {_SORTS[sort]} is needed" if kind in _SORTS else ""
 
 
 def _other_form(error: ValidationError, node: Node) -> _Said:

@@ -43,6 +43,7 @@ _HINTS: Final = (
     ("could not find expected ':'", "a key must be followed by a colon and a space"),
     ("did not find expected", "check the indentation, the quotes and the brackets here and just above"),
     ("found unexpected end of stream", "a quote is opened and never closed"),
+    ("invalid Unicode character escape", "write the character itself in place of the escape"),
     ("incompatible YAML document", "leave the %YAML line out"),
 )
 
