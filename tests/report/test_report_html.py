@@ -1,4 +1,4 @@
-"""report.html as bytes: one file, no script, one policy with the right digest, strangers' words escaped, under 300 KB."""
+"""report.html as bytes: one file, no script, the right policy, strangers' words escaped, under 300 KB."""
 
 from __future__ import annotations
 
