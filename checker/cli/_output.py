@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from checker.errors import InputError, UsageError
 
@@ -94,6 +95,11 @@ def _umask() -> int:
     return mask
 
 
-def colour_wanted() -> bool:
-    """Return whether standard error is a terminal that may be coloured (https://no-color.org)."""
-    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+def colour_wanted(stream: TextIO) -> bool:
+    """Return whether a stream is a terminal that may be coloured (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def terminal_width() -> int:
+    """Return how many columns a summary may use."""
+    return shutil.get_terminal_size((100, 24)).columns

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -96,8 +95,7 @@ def _tier(word: str) -> Tier:
 
 
 def _summarise(assessment: Assessment) -> None:
-    from checker.cli._output import colour_wanted
+    from checker.cli._output import colour_wanted, terminal_width
     from checker.report.text import summary
 
-    width = shutil.get_terminal_size((100, 24)).columns
-    sys.stderr.write(summary(assessment, colour=colour_wanted(), width=width))
+    sys.stderr.write(summary(assessment, colour=colour_wanted(sys.stderr), width=terminal_width()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -43,7 +44,7 @@ def inspect(  # noqa: PLR0913 - one parameter per option of the command line
     ] = None,
 ) -> None:
     """Show what a file holds: format, signatures, coverage, encryption, versions, images and weak points."""
-    from checker.cli._output import write_all
+    from checker.cli._output import colour_wanted, terminal_width, write_all
     from checker.report._artifact_tree import tree
 
     keys = _keyring(key or (), trust or (), crl or (), decrypt or ())
@@ -51,7 +52,7 @@ def inspect(  # noqa: PLR0913 - one parameter per option of the command line
     pages = {path: _page(opened, path) for path in output or ()}
     write_all(pages)
     if "-" not in pages:
-        typer.echo(tree(opened), nl=False)
+        typer.echo(tree(opened, colour=colour_wanted(sys.stdout), width=terminal_width()), nl=False)
 
 
 def _keyring(

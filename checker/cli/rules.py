@@ -29,7 +29,7 @@ def list_(*, rules: Annotated[Path | None, _FOLDER] = None) -> None:
 
 
 @app.command("test")
-def test_(*, rules: Annotated[Path | None, _FOLDER] = None) -> None:
+def run_cases(*, rules: Annotated[Path | None, _FOLDER] = None) -> None:
     """Run every requirement's own cases and their mutations."""
     from checker import resources
     from checker.rules.testing import run

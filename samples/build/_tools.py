@@ -27,9 +27,10 @@ def require(*names: str) -> None:
 
 
 def firmware(label: str, size: int) -> bytes:
-    """Return `size` bytes that look like firmware: a readable head and incompressible code, fixed by the label."""
+    """Return `size` bytes that look like firmware: a readable head, dense code, and padding; fixed by the label."""
     head = f"otaudit sample: {label}\n".encode().ljust(64, b"\0")
-    return head + hashlib.shake_256(label.encode()).digest(size - len(head))
+    code = hashlib.shake_256(label.encode()).digest(size // 2)
+    return (head + code).ljust(size, b"\xff")
 
 
 def key_bytes(label: str, size: int) -> bytes:

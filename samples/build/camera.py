@@ -1,4 +1,4 @@
-"""The camera: RSA-1024 over SHA-1, one AES-128 key for the whole fleet; and it claims Enhanced."""
+"""The camera: CMS with RSA-1024 over SHA-1, one AES-128 key for the whole fleet; and it claims Enhanced."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
 
-from samples.build._tools import KEYS, cpio, firmware, key_bytes, public_half, require, run
+from samples.build._tools import KEYS, cpio, firmware, key_bytes, require, run
 
 DESCRIPTION = """software =
 {{
@@ -23,20 +23,29 @@ DESCRIPTION = """software =
     );
 }}
 """
+START, MOMENT = "2022-01-01 00:00:00", "2026-09-01 00:00:00"
 FLEET_KEY = key_bytes("camera fleet", 16)
 FLEET_IV = key_bytes("camera fleet iv", 16)
 
 
 def build(folder: Path) -> None:
     """Write `artifacts/`, `trust/` and `lab/` below `folder`."""
-    require("openssl", "cpio")
+    require("openssl", "cpio", "faketime")
     for name in ("artifacts", "trust", "lab", "work"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    public_half(KEYS / "camera-signing.pem", folder / "trust" / "camera-signing.pub.pem")
+    _certificate(folder / "trust" / "camera-signing.crt.pem")
     (folder / "lab" / "fleet.key").write_text(f"{FLEET_KEY.hex()} {FLEET_IV.hex()}\n")
     for version in ("5.0", "5.1"):
         _package(folder, version)
     (folder / "work").rmdir()
+
+
+def _certificate(target: Path) -> None:
+    request = "openssl req -x509 -new -sha1 -days 3650 -set_serial 1 -subj /O=Brightview/CN=C3"
+    run(
+        [*request.split(), "-addext", "keyUsage=digitalSignature", "-key", KEYS / "camera-signing.pem", "-out", target],
+        at=START,
+    )
 
 
 def _package(folder: Path, version: str) -> None:
@@ -46,19 +55,9 @@ def _package(folder: Path, version: str) -> None:
     run(["openssl", "enc", "-aes-128-cbc", "-K", key, "-iv", iv, "-in", "clear", "-out", "camera.bin.enc"], cwd=work)
     digest = hashlib.sha256((work / "camera.bin.enc").read_bytes()).hexdigest()
     (work / "sw-description").write_text(DESCRIPTION.format(version=version, sha256=digest, iv=iv))
-    run(
-        [
-            "openssl",
-            "dgst",
-            "-sha1",
-            "-sign",
-            KEYS / "camera-signing.pem",
-            "-out",
-            "sw-description.sig",
-            "sw-description",
-        ],
-        cwd=work,
-    )
+    sign = "openssl cms -sign -binary -nosmimecap -md sha1 -in sw-description -outform DER -out sw-description.sig"
+    certificate = work.parent / "trust" / "camera-signing.crt.pem"
+    run([*sign.split(), "-signer", certificate, "-inkey", KEYS / "camera-signing.pem"], cwd=work, at=MOMENT)
     moment = int(datetime(2026, 9, 1, tzinfo=UTC).timestamp())
     names = ["sw-description", "sw-description.sig", "camera.bin.enc"]
     cpio(work, names, folder / "artifacts" / f"camera-{version}.swu", moment)
