@@ -11,7 +11,7 @@ from checker.model.evidence import Evidence, Expectation, Origin, Slot, Value
 from checker.model.subject import Subject, SubjectKind
 from checker.model.terms import Method, Party, Reason
 
-_ABSOLUTE: Final = re.compile(r"(?<![\w.])/(?:[^\s/:'\"]+/)+(?=[^\s/:'\"])")
+_ABSOLUTE: Final = re.compile(r"(?<![\w./])/(?:[^\s/:'\"]+/)+(?=[^\s/:'\"])")
 _LONGEST: Final = 300  # characters of a foreign text that go into an explanation
 
 
