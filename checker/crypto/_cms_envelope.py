@@ -128,11 +128,10 @@ class EnvelopedMessage:
         return Opened(content=content, encryption=encryption, recipients=tuple(facts), key=key.facts)
 
     def _decrypt(self, secret: bytes, sealed: bytes) -> bytes:
-        size, _, mode = self.cipher.removeprefix("aes-").partition("-")
-        if self.cipher.startswith("aes-") and size.isdigit() and len(secret) * 8 != int(size):
-            raise DecryptionError(
-                "the unwrapped key has another size than the cipher: most likely another key was used"
-            )
+        family, _, rest = self.cipher.partition("-")
+        size, _, mode = rest.partition("-") if family == "aes" else ("", "", "")
+        if size and len(secret) * 8 != int(size):
+            raise DecryptionError("the unwrapped key does not fit the cipher: most likely another key was used")
         if mode == "cbc":
             return ciphers.aes_cbc(secret, self.nonce, sealed)
         if mode in {"gcm", "ccm"} and self.mac:

@@ -128,10 +128,15 @@ def _facts(parsed: Any, der: bytes, key: PublicKey) -> CertificateFacts:  # noqa
         ca=None if constraints is None else bool(constraints["ca"].native),
         path_length=None if constraints is None else constraints["path_len_constraint"].native,
         key_usage=() if usage is None else tuple(sorted(_USAGES[item] for item in usage.native)),
-        extended_key_usage=() if purposes is None else tuple(purpose_name(item.dotted) for item in purposes),
+        extended_key_usage=() if purposes is None else _purpose_names(purposes),
         crl_urls=_urls(parsed.crl_distribution_points_value),
         ocsp_urls=tuple(str(url) for url in parsed.ocsp_urls),
     )
+
+
+def _purpose_names(purposes: Any) -> tuple[str, ...]:  # noqa: ANN401 - asn1crypto is untyped
+    # An empty extension allows nothing, while an absent one allows everything; they must not look alike.
+    return tuple(purpose_name(item.dotted) for item in purposes) or ("none",)
 
 
 def purpose_name(text: str) -> str:

@@ -100,7 +100,7 @@ def assess(
     pool = (*presented, *ring.intermediates)
     built = _build(leaf, ring, pool, at)
     revocation = _revocation(built.path, ring, pool, now)
-    error = built.error or _purpose_error(leaf, ring.purposes, purpose)
+    error = built.error or _authority_error(built.path) or _purpose_error(leaf, ring.purposes, purpose)
     if revocation.anywhere:
         error = f"certificate revoked: {revocation.anywhere}"
     chain = ChainFacts(
@@ -236,6 +236,12 @@ def _check_crl(
     except _LOAD_ERRORS:
         return _NO_CRL, "OpenSSL cannot read the revocation list"
     return 0, ""
+
+
+def _authority_error(path: Sequence[Certificate]) -> str:
+    """Return why an issuer below the anchor may not issue; OpenSSL takes keyCertSign alone for a CA (RFC 5280 6.1.4 k)."""
+    wrong = next((item for item in path[1:-1] if item.facts.ca is not True), None)
+    return f"not marked as a certification authority: {wrong.facts.subject}" if wrong else ""
 
 
 def _purpose_error(leaf: Certificate, accepted: Sequence[str], purpose: str) -> str:

@@ -1,0 +1,136 @@
+"""EnvelopedData and AuthEnvelopedData as the openssl command makes them: opened by the right key, by no other."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+
+from checker.crypto.cms import EnvelopedMessage
+from checker.crypto.keyring import DecryptionKey, KeyRing, read_decryption_key
+from checker.errors import CryptoError, DecryptionError, FormatError
+
+KEK = "000102030405060708090a0b0c0d0e0f1011121314151617"
+TRANSPORT = {
+    "rsa-v15": (["-recip", "to-rsa.crt"], "to-rsa.key", "rsa-pkcs1v15-transport"),
+    "rsa-oaep-sha1": (["-recip", "to-rsa.crt", "-keyopt", "rsa_padding_mode:oaep"], "to-rsa.key", "rsa-oaep"),
+    "rsa-oaep-sha256": (
+        ["-recip", "to-rsa.crt", "-keyopt", "rsa_padding_mode:oaep", "-keyopt", "rsa_oaep_md:sha256"],
+        "to-rsa.key",
+        "rsa-oaep",
+    ),
+    "rsa-oaep-mixed": (
+        ["-recip", "to-rsa.crt", "-keyopt", "rsa_padding_mode:oaep", "-keyopt", "rsa_oaep_md:sha256",
+         "-keyopt", "rsa_mgf1_md:sha1"],
+        "to-rsa.key",
+        "rsa-oaep",
+    ),
+    "ecdh-p256": (["-recip", "to-ec.crt"], "to-ec.key", "ecdh-es"),
+    "ecdh-sha256-aes256": (
+        ["-aes256-wrap", "-recip", "to-ec.crt", "-keyopt", "ecdh_kdf_md:sha256"], "to-ec.key", "ecdh-es"),
+    "ecdh-sha512-aes192": (
+        ["-aes192-wrap", "-recip", "to-ec.crt", "-keyopt", "ecdh_kdf_md:sha512"], "to-ec.key", "ecdh-es"),
+    "kek-128": (["-secretkey", KEK[:32], "-secretkeyid", "0a0b"], KEK[:32], "aes-kw"),
+    "kek-192": (["-secretkey", KEK[:48], "-secretkeyid", "0a0b"], KEK[:48], "aes-kw"),
+    "kek-256": (["-secretkey", KEK[:32] * 2, "-secretkeyid", "0a0b"], KEK[:32] * 2, "aes-kw"),
+    "mixed-rsa-and-ec": (["-recip", "to-rsa.crt", "-recip", "to-ec.crt"], "to-ec.key", "ecdh-es"),
+}  # fmt: skip
+CIPHERS = ["aes-128-cbc", "aes-192-cbc", "aes-256-cbc", "aes-128-gcm", "aes-256-gcm", "des-ede3-cbc"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def recipients(pki: Any) -> None:
+    pki.issue("to-rsa", "rsa2048", "sub", "recipient")
+    pki.issue("to-ec", "p256", "sub", "recipient")
+    pki.issue("to-other", "rsa2048", "sub", "recipient")
+    pki.issue("to-other-ec", "p256", "sub", "recipient")
+
+
+def encrypt(pki: Any, transport: str, cipher: str = "aes-256-cbc", *extra: str) -> bytes:
+    args = TRANSPORT[transport][0]
+    options = [item for item in args if item.startswith("-aes")]
+    rest = [item for item in args if item not in options]
+    # `openssl cms` reads the certificates of -recip options; the last plain arguments are certificates too.
+    pki.run("cms", "-encrypt", "-binary", "-in", "content", f"-{cipher}", *options, "-outform", "DER", "-out",
+            "enveloped.cms", *extra, *rest)  # fmt: skip
+    return bytes(pki.read("enveloped.cms"))
+
+
+def opener(pki: Any, name: str) -> DecryptionKey:
+    return read_decryption_key(pki.read(name) if name.endswith(".key") else name.encode(), name[:8])
+
+
+@pytest.mark.parametrize("transport", TRANSPORT)
+def test_the_right_key_opens_what_openssl_encrypted_and_a_wrong_one_does_not(pki: Any, transport: str) -> None:
+    message = EnvelopedMessage.parse(encrypt(pki, transport))
+    key = opener(pki, TRANSPORT[transport][1])
+    opened = message.open(KeyRing.of(decryption=[key]))
+    assert opened.content == pki.read("content")
+    used = [item for item in opened.recipients if item.unwrapped]
+    assert [(item.algorithm, item.key.id) for item in used] == [(TRANSPORT[transport][2], key.facts.id)]
+    wrong = [opener(pki, "to-other.key"), opener(pki, "to-other-ec.key"), opener(pki, "ff" * 16)]
+    with pytest.raises(DecryptionError):
+        message.open(KeyRing.of(decryption=wrong))
+    with pytest.raises(DecryptionError, match="none of 0"):
+        message.decrypt(KeyRing.empty())
+
+
+@pytest.mark.parametrize("cipher", CIPHERS)
+def test_every_content_cipher_gives_the_same_bytes_and_its_facts(pki: Any, cipher: str) -> None:
+    message = EnvelopedMessage.parse(encrypt(pki, "rsa-oaep-sha256", cipher))
+    opened = message.open(KeyRing.of(decryption=[opener(pki, "to-rsa.key")]))
+    assert opened.content == pki.read("content")
+    facts = opened.encryption
+    if cipher.startswith("aes"):
+        name, bits, mode = cipher.split("-")
+        assert (facts.cipher, facts.key_bits, facts.mode) == (name, int(bits), mode)
+    else:
+        assert (facts.cipher, facts.mode, facts.key_bits) == ("3des", "cbc", 168)
+    aead = cipher.endswith("gcm")
+    assert (facts.authenticated, facts.decrypted) == ((True, True) if aead else (None, None))
+    assert facts.tag_bits == (128 if aead else None)
+    assert len(facts.nonce) == (24 if aead else 32 if cipher.startswith("aes") else 16)
+    assert len(facts.content_key_digest) == 64
+
+
+@pytest.mark.parametrize("transport", ["rsa-v15", "ecdh-p256", "kek-128"])
+def test_indefinite_length_messages_open_too(pki: Any, transport: str) -> None:
+    message = EnvelopedMessage.parse(encrypt(pki, transport, "aes-128-cbc", "-stream"))
+    assert message.decrypt(KeyRing.of(decryption=[opener(pki, TRANSPORT[transport][1])])) == pki.read("content")
+
+
+def test_a_changed_byte_of_an_authenticated_message_is_found(pki: Any) -> None:
+    data = encrypt(pki, "ecdh-p256", "aes-256-gcm")
+    ciphertext = EnvelopedMessage.parse(data).ciphertext
+    assert ciphertext is not None
+    at = data.index(ciphertext) + 1000
+    broken = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+    with pytest.raises(DecryptionError):
+        EnvelopedMessage.parse(broken).decrypt(KeyRing.of(decryption=[opener(pki, "to-ec.key")]))
+
+
+def test_two_messages_to_one_recipient_differ_in_wrapped_and_ephemeral_keys(pki: Any) -> None:
+    first, second = (EnvelopedMessage.parse(encrypt(pki, "ecdh-p256")).recipients[0] for _ in range(2))
+    assert first.ephemeral != second.ephemeral
+    assert first.wrapped != second.wrapped
+    assert first.key.id == second.key.id
+
+
+def test_unwrapped_content_keys_are_told_by_their_digest_only(pki: Any) -> None:
+    pki.run("cms", "-EncryptedData_encrypt", "-binary", "-in", "content", "-aes-128-cbc", "-secretkey", "11" * 16,
+            "-outform", "DER", "-out", "plain-key.cms")  # fmt: skip
+    with pytest.raises(FormatError):  # EncryptedData names no recipient at all and is another content type
+        EnvelopedMessage.parse(pki.read("plain-key.cms"))
+    opened = EnvelopedMessage.parse(encrypt(pki, "kek-128")).open(KeyRing.of(decryption=[opener(pki, KEK[:32])]))
+    assert hashlib.sha256(bytes.fromhex(KEK[:32])).hexdigest() != opened.encryption.content_key_digest
+    assert KEK[:32] not in repr(opened)
+
+
+def test_password_recipients_are_reported_and_not_opened(pki: Any) -> None:
+    pki.run("cms", "-encrypt", "-binary", "-in", "content", "-aes-256-cbc", "-pwri_password", "secret", "-outform",
+            "DER", "-out", "password.cms")  # fmt: skip
+    message = EnvelopedMessage.parse(pki.read("password.cms"))
+    assert [item.algorithm for item in message.recipients] == ["password"]
+    with pytest.raises(CryptoError):
+        message.decrypt(KeyRing.of(decryption=[opener(pki, "to-ec.key")]))
