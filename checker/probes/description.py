@@ -147,10 +147,17 @@ def _details(details: Mapping[str, Value]) -> dict[str, Value]:
     approval = _text(details.get("approval"))
     return values | {
         "approval": approval if approval in _APPROVALS else None,
-        "preconditions": _tested(details.get("preconditions")),
-        "none_needed": True if _text(details.get("none_needed")) else None,
         "paths": _count(details.get("paths")),
+        **_preconditions(details),
     }
+
+
+def _preconditions(details: Mapping[str, Value]) -> dict[str, Value]:
+    """Return what is said of preconditions: a list, or a reason why there is none; each says something of the other."""
+    listed, reason = _tested(details.get("preconditions")), _text(details.get("none_needed"))
+    if reason:
+        return {"preconditions": listed or 0, "none_needed": True}
+    return {"preconditions": listed, "none_needed": None if listed is None else False}
 
 
 def _text(value: Value) -> str | None:
