@@ -32,7 +32,6 @@ WEAKNESSES: Final = (
     "signer-expired",
     "signer-revoked",
     "wrong-purpose",
-    "mac-not-signature",
     "unsigned",
     "repeated-blocks",
     "biased-ciphertext",

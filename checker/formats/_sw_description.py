@@ -65,7 +65,7 @@ class Entry:
         """Return the cipher as the description says it, empty where the member is not encrypted."""
         value = self.values.get("encrypted")
         if isinstance(value, str):
-            return "" if value.lower() in {"", "false"} else value.lower()
+            return {"": "", "false": "", "true": "aes-cbc"}.get(value.lower(), value.lower())
         return "aes-cbc" if value is True else ""
 
     @property

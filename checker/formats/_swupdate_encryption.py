@@ -68,13 +68,13 @@ def open_member(source: Source, span: Span, entry: Entry, ring: KeyRing, *, desc
 def _described(entry: Entry, *, in_clear: bool) -> Encryption:
     found = _CIPHER.fullmatch(entry.cipher)
     if found is None:
-        return Encryption(encrypted=True, nonce=entry.text("ivt"), key_in_clear=in_clear, note=entry.cipher[:100])
+        return Encryption(encrypted=True, nonce=entry.text("ivt")[:64], key_in_clear=in_clear, note=entry.cipher[:100])
     return Encryption(
         encrypted=True,
         cipher="aes",
         mode=found[1],
         key_bits=int(found[2]) if found[2] else None,
-        nonce=entry.text("ivt").lower(),
+        nonce=entry.text("ivt").lower()[:64],
         key_in_clear=in_clear,
     )
 

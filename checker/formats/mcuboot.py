@@ -311,8 +311,9 @@ def _artifact(
     source: Source, layout: Layout, view: _View, signatures: tuple[Signature, ...], recipients: tuple[Recipient, ...]
 ) -> Artifact:
     valid = any(signature.outcome is Outcome.VALID for signature in signatures)
-    reached = any(signature.outcome in common.REACHING for signature in signatures)
     digests = tuple(_digest_check(tlv, layout, view, valid=valid) for tlv in layout.of(*mcu.HASHES))
+    refuted = any(check.matches is False for check in digests)  # the bootloader refuses it, whatever the signature
+    reached = not refuted and any(signature.outcome in common.REACHING for signature in signatures)
     version = _version(layout, signatures)
     encryption = _authenticated(view.encryption, valid=valid)
     return Artifact(

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from checker.crypto.ciphers import aes_cbc_source
 from checker.crypto.cms import EnvelopedMessage, SignedMessage, looks_like_cms
 from checker.errors import CryptoError, FormatError
 from checker.formats import _common as common
@@ -21,6 +22,7 @@ from checker.formats._cpio import MAGICS, Archive, Member, checksum, first_name,
 from checker.formats._raw_signature import judge, looks_like_pgp, rsa_schemes
 from checker.formats._sw_description import MAX_SIZE, Description, Entry, read_description
 from checker.formats._swupdate_encryption import Opened, open_member
+from checker.formats._unwrap import symmetric_keys
 from checker.formats.contract import Context, Format, Parse
 from checker.io.digests import DigestRequest, digest
 from checker.io.reader import Reader
@@ -134,7 +136,8 @@ def _parse(source: Source, context: Context) -> Parse:
 def _open_description(source: Source, member: Member, context: Context) -> _Text:
     data = Reader(source, member.span.start, member.span.end).take(member.span.size, DESCRIPTION, limit=MAX_SIZE)
     if not looks_like_cms(data):
-        return _Text(data=data, description=read_description(data, member.span.start))
+        hidden = _open_symmetric(source, member, data, context)
+        return hidden or _Text(data=data, description=read_description(data, member.span.start))
     message = EnvelopedMessage.parse(data)
     try:
         opened = message.open(context.keys)
@@ -145,6 +148,40 @@ def _open_description(source: Source, member: Member, context: Context) -> _Text
         return _Text(data=None, description=None, encryption=encryption, recipients=message.recipients, note=note)
     encryption = (replace(opened.encryption, decrypted=True, note=f"{DESCRIPTION}, which could be read"),)
     return _Text(data=opened.content, description=description, encryption=encryption, recipients=opened.recipients)
+
+
+def _open_symmetric(source: Source, member: Member, data: bytes, context: Context) -> _Text | None:
+    """Return a description that is encrypted with the fleet's AES key (CONFIG_ENCRYPTED_SW_DESCRIPTION), else None."""
+    if not data or len(data) % common.BLOCK or _is_text(data):
+        return None
+    for secret in symmetric_keys(context.keys):
+        if secret.iv is None:
+            continue
+        used = Encryption(
+            encrypted=True,
+            cipher="aes",
+            mode="cbc",
+            key_bits=len(secret.key) * 8,
+            nonce=secret.iv.hex(),
+            content_key_digest=digest("sha-256", secret.key).hex(),
+            decrypted=True,
+            note=f"{DESCRIPTION}, which could be read",
+        )
+        try:
+            source_in_clear = aes_cbc_source(source, member.span, secret.key, secret.iv)
+            clear = source_in_clear.read(0, source_in_clear.size)
+            return _Text(data=clear, description=read_description(clear, member.span.start), encryption=(used,))
+        except (CryptoError, FormatError):
+            continue
+    return _Text(data=None, description=None, note=f"{DESCRIPTION} is no text: encrypted, and no given key opens it")
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 # Signatures
@@ -321,9 +358,9 @@ def _coverage(bundle: _Bundle, images: Iterable[Image]) -> Coverage:
 
 
 def _named(bundle: _Bundle) -> tuple[Span, ...]:
-    """Return where the members lie that will be installed; all of them while the description cannot be read."""
+    """Return where the members lie that will be installed; all of them while the description is not fully known."""
     names = {entry.filename for entry in bundle.text.entries}
-    known = bundle.text.description is not None
+    known = bundle.text.description is not None and not bundle.text.description.unresolved
     return tuple(member.span for member in bundle.members.values() if not known or member.name in names)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import os
 import shutil
@@ -22,7 +23,8 @@ from checker.io.sources import BytesSource
 from checker.model.artifact import Artifact
 
 ROOT = Path(__file__).resolve().parents[2]
-AS_OF = "2026-11-23T00:00:00Z"
+# The tools date their certificates with the real clock, so the evaluation time lies a little behind it.
+AS_OF = (dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
 IMGTOOL = Path(sys.executable).parent / "imgtool"
 SWUGENERATOR = Path(sys.executable).parent / "swugenerator"
 
@@ -154,6 +156,24 @@ def imgtool_verify() -> Any:
         return bool(run(IMGTOOL, "verify", "-k", key, image, check=False).returncode == 0)
 
     return verify
+
+
+@pytest.fixture(scope="session")
+def pki(tool: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with two signers, one for RSA and one for P-256, all made by openssl."""
+    folder = tmp_path_factory.mktemp("pki")
+    subject, days = ("-subj", "/CN=root"), ("-days", "3650")
+    tool("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "root.key", "-out", "root.pem",
+         *subject, *days, "-addext", "basicConstraints=critical,CA:TRUE", cwd=folder)  # fmt: skip
+    (folder / "ext").write_text(
+        "subjectKeyIdentifier=hash\nkeyUsage=digitalSignature\nextendedKeyUsage=emailProtection\n"
+    )
+    for name, kind in (("rsa", ("rsa:2048",)), ("ec", ("ec", "-pkeyopt", "ec_paramgen_curve:P-256"))):
+        tool("openssl", "req", "-newkey", *kind, "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr",
+             "-subj", f"/CN={name} signer", cwd=folder)  # fmt: skip
+        tool("openssl", "x509", "-req", "-in", f"{name}.csr", "-CA", "root.pem", "-CAkey", "root.key",
+             "-CAcreateserial", "-extfile", "ext", "-out", f"{name}.pem", *days, cwd=folder)  # fmt: skip
+    return folder
 
 
 @pytest.fixture(autouse=True)
