@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from checker import resources
 from checker.model.artifact import Artifact
@@ -32,10 +32,11 @@ LARGEST: Final = 300_000  # bytes of the page; mail gateways and browsers are ha
 
 @dataclass(frozen=True)
 class Detail:
-    """How much of the long tails is shown: characters per text, observed records, artifacts, images per artifact."""
+    """How much is shown: characters per text, observed records per requirement (open, and passed), artifacts, lines."""
 
     text: int
     observed: int
+    passed: int
     artifacts: int
     images: int
     rows: int
@@ -43,10 +44,11 @@ class Detail:
 
 # From the fullest page to the shortest; the first that fits is taken, so that the same assessment gives the same page.
 DETAILS: Final = (
-    Detail(900, 4, 8, 40, 40),
-    Detail(320, 2, 4, 12, 20),
-    Detail(120, 1, 2, 6, 10),
-    Detail(48, 0, 1, 2, 4),
+    Detail(text=900, observed=4, passed=2, artifacts=8, images=40, rows=40),
+    Detail(text=900, observed=2, passed=1, artifacts=5, images=16, rows=24),
+    Detail(text=320, observed=1, passed=0, artifacts=3, images=8, rows=12),
+    Detail(text=120, observed=1, passed=0, artifacts=2, images=4, rows=8),
+    Detail(text=48, observed=0, passed=0, artifacts=1, images=2, rows=4),
 )
 
 
@@ -70,8 +72,9 @@ def _page(template: str, detail: Detail, values: Mapping[str, object]) -> bytes:
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
     environment = _environment(detail)
-    # The style sheet is our own file; hashed and embedded must be the same bytes, so it is not escaped.
-    common = {"css": Markup(css), "policy": policy, "detail": detail}  # noqa: S704
+    # The style sheet is our own file; hashed and embedded must be the same bytes, so it is not escaped. Neither of the
+    # two may ever be cut: a policy without its end would be another policy.
+    common = {"css": Markup(css), "policy": escape(policy), "detail": detail}  # noqa: S704
     text = environment.get_template(template).render(**common, **values)
     return (text.strip() + "\n").encode("utf-8")
 
@@ -117,7 +120,13 @@ def _percent(part: int, whole: int) -> str:
 
 
 def _references(items: Iterable[Reference]) -> str:
-    return "; ".join(f"{item.document} {words.section(item)}".strip() for item in items)
+    """Return each document once with its sections: `RFC 9124 4.3.4, 4.3.5; SP 800-193`."""
+    sections: dict[str, list[str]] = {}
+    for item in items:
+        named = sections.setdefault(item.document, [])
+        if words.section(item):
+            named.append(words.section(item))
+    return "; ".join(f"{document} {', '.join(named)}".strip() for document, named in sections.items())
 
 
 def _origin(origin: Origin) -> str:
@@ -152,6 +161,7 @@ def _report_values(assessment: Assessment) -> dict[str, object]:
         "status_word": word,
         "gate_tone": _gate_tone(assessment),
         "proof": view.anything_proved(assessment),
+        "given": frozenset(digest for _, _, _, digest in assessment.identity.artifacts),
         "dependencies": {item.id: item.why for item in assessment.rules.dependencies},
         "observations": _by_severity(assessment.observations),
         "kinds": tuple(_kind_lines(assessment.evidence.records)),

@@ -213,6 +213,7 @@ def test_the_page_stays_under_300_kb_with_long_words_and_much_evidence(make: Mak
     Page(page)
     assert len(page) <= LARGEST
     assert "more in report.json" in page.decode()
+    assert "form-action &#39;none&#39;" in page.decode()  # the policy is whole, however much was cut
 
 
 def test_the_page_of_one_artifact_has_the_same_style_and_no_script(make: Make) -> None:

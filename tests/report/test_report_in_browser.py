@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from checker.model.assessment import Assessment
+from checker.report import html
 from checker.report.html import RENDERER, artifact_page
 
 if TYPE_CHECKING:
@@ -86,14 +87,18 @@ def backgrounds(visit: Visit, selector: str) -> set[str]:
     return set(found)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("media", ["screen", "print"])
+@pytest.mark.parametrize(("scheme", "media"), [("light", "screen"), ("dark", "screen"), ("dark", "print")])
 def test_the_page_opens_silently_with_one_request(
     visit: Visitor, any_assessment: Assessment, scheme: Scheme, media: str
 ) -> None:
     seen = visit(RENDERER.render(any_assessment), scheme, media=media)
     assert (seen.console, seen.dialogs) == ([], [])
     assert [address for address in seen.requests if not address.startswith("data:")] == seen.requests[:1]
+
+
+def test_the_shortest_page_opens_silently_too(visit: Visitor, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(html, "DETAILS", html.DETAILS[-1:])
+    assert visit(html.render(make("hostile"))).console == []
 
 
 @pytest.mark.parametrize(
