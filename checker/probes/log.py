@@ -343,7 +343,7 @@ class _Log:
                 answer = _order.holds(pair, self.steps, target, alone=self.alone)
                 if answer is None:
                     text = f"the log does not say whether {pair.before} came before {pair.after}"
-                    yield _gap(self.ref, "log_order", Reason.MISSING_RECORD, text, values)
+                    yield _gap(self.ref, "log_order", Reason.NOT_DECLARED, text, values)
                 else:
                     yield self.fact("log_order", values | {"holds": answer})
 
@@ -364,7 +364,7 @@ class _Log:
                 done += 1
                 yield self.reverification(place, step, seen)
         if not done:
-            yield _gap(self.ref, "reverification", Reason.MISSING_RECORD, "the log has no event `reverified`")
+            yield _gap(self.ref, "reverification", Reason.NOT_DECLARED, "the log has no event `reverified`")
             return
         for image, target in sorted({(item.image, item.target) for item in self.bytes.images} - seen):
             text = f"no event `reverified` has the hash of {image or 'the deliverable'}"
@@ -447,7 +447,7 @@ class _Log:
                 yield self.fact("persistence", {"after": after, "equal": equal}, step.event)
         if not done:
             text = "no event states digests of user data before and after"
-            yield _gap(self.ref, "persistence", Reason.MISSING_RECORD, text)
+            yield _gap(self.ref, "persistence", Reason.NOT_DECLARED, text)
 
 
 def _same(item: Opened, ref: LogRef) -> bool:
