@@ -91,11 +91,13 @@ def _open(path: Path, keys: KeyRing, signature: Path | None, format_id: str, as_
 
 
 def _page(artifact: Artifact, path: str) -> bytes:
-    from checker.report._artifact_tree import artifact_html, artifact_json
+    from checker import __version__
+    from checker.report._artifact_tree import artifact_json
+    from checker.report.html import artifact_page
 
     if path == "-" or path.endswith(".json"):
         return artifact_json(artifact)
     if path.endswith(".html"):
-        return artifact_html(artifact)
+        return artifact_page(artifact, tool_version=__version__)
     msg = f"-o {path}: inspect writes .json and .html; - is JSON on standard output"
     raise UsageError(msg)
