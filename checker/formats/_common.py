@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from checker.crypto.keys import PublicKey
@@ -12,12 +12,13 @@ from checker.errors import CryptoError, InvalidSignatureError, LimitError, Unsup
 from checker.formats._magic import known_magic
 from checker.io.digests import Literal, Piece
 from checker.io.limits import CHUNK, MAX_HEADER
-from checker.model.artifact import KeyFacts, Signature, Source, Span, Weakness
+from checker.model.artifact import DigestCheck, KeyFacts, Signature, Source, Span, Weakness
 from checker.model.terms import Outcome
 
 BLOCK: Final = 16  # bytes of an AES block
 SAMPLE: Final = 1024 * 1024  # bytes of a ciphertext that are looked at for repeated blocks and for bias
 MIN_BIAS_SAMPLE: Final = 2048  # below it a chi-squared test over 256 byte values says nothing
+MIN_ASCII_SAMPLE: Final = 64  # bytes: shorter ones may be all ASCII by chance
 # Chi-squared over 255 degrees of freedom: mean 255, deviation 22.6. Random bytes exceed 600 less than once in 10^20.
 MAX_CHI_SQUARED: Final = 600
 MIN_STRENGTH: Final = 112  # bits, SP 800-131Ar2 section 3
@@ -33,6 +34,7 @@ WEAKNESSES: Final = (
     "signer-revoked",
     "wrong-purpose",
     "unsigned",
+    "digest-mismatch",
     "repeated-blocks",
     "biased-ciphertext",
 )
@@ -127,6 +129,15 @@ def _chain(signature: Signature) -> Iterable[Weakness]:
         yield Weakness(code="wrong-purpose", message=f"{where}: {chain.error}", where=where)
 
 
+def digest_weaknesses(digests: Iterable[DigestCheck]) -> Iterator[Weakness]:
+    """Yield the stated digests that are not those of the bytes."""
+    for check in digests:
+        if check.matches is False:
+            yield Weakness(
+                code="digest-mismatch", message=f"{check.name} is not the digest of the bytes", where=check.name
+            )
+
+
 def ciphertext_doubts(source: Source, span: Span, name: str) -> tuple[Weakness, ...]:
     """Return why bytes that are said to be AES ciphertext cannot be it, from their first `SAMPLE` bytes.
 
@@ -139,7 +150,7 @@ def ciphertext_doubts(source: Source, span: Span, name: str) -> tuple[Weakness, 
     if repeated:
         text = f"{repeated} of {len(data) // BLOCK} blocks of 16 bytes repeat: this is not CBC, CTR or XTS ciphertext"
         return (Weakness(code="repeated-blocks", message=text, where=where),)
-    if len(data) >= MIN_BIAS_SAMPLE and chi_squared(data) > MAX_CHI_SQUARED:
+    if biased(data):
         text = f"byte values are biased (chi-squared {chi_squared(data):.0f}): this is not ciphertext"
         return (Weakness(code="biased-ciphertext", message=text, where=where),)
     return ()
@@ -149,6 +160,13 @@ def repeated_blocks(data: bytes) -> int:
     """Return how many aligned 16-byte blocks equal an earlier one."""
     blocks = Counter(data[start : start + BLOCK] for start in range(0, len(data) - BLOCK + 1, BLOCK))
     return blocks.total() - len(blocks)
+
+
+def biased(data: bytes) -> bool:
+    """Return whether byte values are too uneven for ciphertext; 64 random bytes are all ASCII once in 2^64 times."""
+    if len(data) >= MIN_BIAS_SAMPLE:
+        return chi_squared(data) > MAX_CHI_SQUARED
+    return len(data) >= MIN_ASCII_SAMPLE and data.isascii()
 
 
 def chi_squared(data: bytes) -> float:
@@ -172,6 +190,4 @@ def only_fill(source: Source, span: Span) -> bool:
 
 def plausible(data: bytes) -> bool:
     """Return whether bytes cannot come from decryption with a wrong key: repeated blocks, bias, or a known magic."""
-    if repeated_blocks(data) or known_magic(data):
-        return True
-    return len(data) >= MIN_BIAS_SAMPLE and chi_squared(data) > MAX_CHI_SQUARED
+    return bool(repeated_blocks(data) or known_magic(data)) or biased(data)

@@ -155,7 +155,8 @@ def _judge_cms(source: Source, data: bytes, context: Context) -> Judged:
 def _artifact(source: Source, companion: Source, signatures: tuple[Signature, ...]) -> Artifact:
     whole = Span(0, source.size)
     reached = any(signature.outcome in common.REACHING for signature in signatures)
-    clear = _in_clear(source)
+    encryption = _encryption(source)
+    inside = Window(source, source.name, 0, source.size)
     return Artifact(
         format="detached",
         title="file with a detached signature",
@@ -165,8 +166,8 @@ def _artifact(source: Source, companion: Source, signatures: tuple[Signature, ..
         signatures=signatures,
         # A digest over the whole file binds its size: one byte more or less breaks it.
         coverage=Coverage(payload=(whole,), uncovered=() if reached else (whole,), size_bound=reached),
-        encryption=(Encryption(encrypted=False),) if clear else (),
-        images=(_image(source, whole, clear=clear),),
+        encryption=(encryption,),
+        images=(Image(id="content", size=source.size, span=whole, encryption=encryption, source=inside),),
         version=Version(version=INEXPRESSIBLE, sequence=INEXPRESSIBLE),
         hardware=INEXPRESSIBLE,
         weaknesses=common.signature_weaknesses(signatures),
@@ -180,21 +181,10 @@ def _in_clear(source: Source) -> bool:
     return all(common.plausible(source.read(start, WINDOW)) for start in starts)
 
 
-def _image(source: Source, whole: Span, *, clear: bool) -> Image:
-    """Return the file as an image of its own, so that a format inside it is opened.
-
-    Where its bytes look random it may be encrypted or compressed, and is not called an image in clear.
-    """
-    inside = Window(source, source.name, 0, source.size)
-    encryption = Encryption(encrypted=False, note="" if clear else "the bytes do not tell")
-    return Image(
-        id="content",
-        size=source.size,
-        role="image" if clear else "other",
-        span=whole,
-        encryption=encryption,
-        source=inside,
-    )
+def _encryption(source: Source) -> Encryption:
+    if _in_clear(source):
+        return Encryption(encrypted=False)
+    return Encryption(encrypted=None, note="the bytes look random: encrypted or compressed, and nothing says which")
 
 
 FORMAT: Final = Format(

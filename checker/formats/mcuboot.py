@@ -41,6 +41,7 @@ from checker.model.terms import Outcome
 
 WEAKNESSES: Final = (
     *common.WEAKNESSES,
+    "embedded-key",
     "encryption-void",
     "missing-digest",
     "no-rollback-counter",
@@ -330,7 +331,7 @@ def _artifact(
         images=(_image(layout, view, encryption, version, digests),),
         version=version,
         hardware=_hardware(layout),
-        weaknesses=tuple(_weaknesses(source, layout, view, signatures)),
+        weaknesses=(*_weaknesses(source, layout, view, signatures), *common.digest_weaknesses(digests)),
         facts=tuple(_facts(layout)),
     )
 
@@ -431,6 +432,9 @@ def _weaknesses(source: Source, layout: Layout, view: _View, signatures: tuple[S
         yield Weakness(code="no-rollback-counter", message=text)
     if not any(layout.of(*mcu.HASHES)):
         yield Weakness(code="missing-digest", message="the image has no hash TLV")
+    if any(layout.of(mcu.PUBKEY)):
+        text = "the image carries its whole public key, which proves nothing unless the device compares it"
+        yield Weakness(code="embedded-key", message=text)
     outside = _steering(layout, protected=False)
     if outside:
         text = f"these TLVs are outside what is signed: {', '.join(outside)}"

@@ -49,14 +49,16 @@ WEAKNESSES: Final = (
     "key-in-clear",
     "missing-digest",
     "missing-member",
+    "script-member",
     "trailing-data",
     "unreferenced-member",
+    "zero-iv",
 )
 DESCRIPTION: Final = "sw-description"
 SIGNATURE: Final = "sw-description.sig"
 PURPOSE: Final = "code-signing"  # stands for emailProtection too, which the installer asks for unless told otherwise
 WEAK_ATTRIBUTES: Final = ("md5", "md5sum", "sha1", "crc32")
-DIGEST_BITS: Final = 256
+_PLAIN: Final = Encryption(encrypted=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +67,7 @@ class _Text:
 
     data: bytes | None
     description: Description | None
-    encryption: tuple[Encryption, ...] = ()
+    encryption: Encryption = _PLAIN
     recipients: tuple[Recipient, ...] = ()
     note: str = ""
 
@@ -144,9 +146,9 @@ def _open_description(source: Source, member: Member, context: Context) -> _Text
         description = read_description(opened.content, member.span.start)
     except (CryptoError, FormatError) as error:  # a wrong key may open an RSA v1.5 recipient, and then gives nonsense
         note = f"{DESCRIPTION} is encrypted: {error}"
-        encryption = (replace(message.encryption, note=note),)
+        encryption = replace(message.encryption, note=note)
         return _Text(data=None, description=None, encryption=encryption, recipients=message.recipients, note=note)
-    encryption = (replace(opened.encryption, decrypted=True, note=f"{DESCRIPTION}, which could be read"),)
+    encryption = replace(opened.encryption, decrypted=True)
     return _Text(data=opened.content, description=description, encryption=encryption, recipients=opened.recipients)
 
 
@@ -165,15 +167,15 @@ def _open_symmetric(source: Source, member: Member, data: bytes, context: Contex
             nonce=secret.iv.hex(),
             content_key_digest=digest("sha-256", secret.key).hex(),
             decrypted=True,
-            note=f"{DESCRIPTION}, which could be read",
         )
         try:
             source_in_clear = aes_cbc_source(source, member.span, secret.key, secret.iv)
             clear = source_in_clear.read(0, source_in_clear.size)
-            return _Text(data=clear, description=read_description(clear, member.span.start), encryption=(used,))
+            return _Text(data=clear, description=read_description(clear, member.span.start), encryption=used)
         except (CryptoError, FormatError):
             continue
-    return _Text(data=None, description=None, note=f"{DESCRIPTION} is no text: encrypted, and no given key opens it")
+    note = f"{DESCRIPTION} is no text: most likely encrypted, and no given key opens it"
+    return _Text(data=None, description=None, encryption=Encryption(encrypted=None, note=note), note=note)
 
 
 def _is_text(data: bytes) -> bool:
@@ -232,7 +234,7 @@ def _judge_cms(data: bytes, content: bytes, context: Context) -> tuple[Signature
 
 def _open_members(source: Source, archive: Archive, text: _Text, context: Context) -> dict[int, Opened]:
     members = {member.name: member for member in archive.members}
-    hidden = bool(text.encryption)
+    hidden = text.encryption.encrypted is True
     return {
         index: open_member(source, members[entry.filename].span, entry, context.keys, description_hidden=hidden)
         for index, entry in enumerate(text.entries)
@@ -261,6 +263,10 @@ def _check(bundle: _Bundle, entry: Entry, member: Member) -> tuple[DigestCheck, 
 def _images(bundle: _Bundle) -> Iterator[Image]:
     """Yield one image per entry of the description, then the members that it does not name."""
     members = bundle.members
+    if bundle.text.encryption.encrypted is not False:
+        span = bundle.archive.members[0].span
+        hidden = bundle.text.encryption
+        yield Image(id=DESCRIPTION, size=span.size, role="metadata", span=span, encryption=hidden, note=hidden.note)
     counts: dict[str, int] = defaultdict(int)
     for index, entry in enumerate(bundle.text.entries):
         member = members.get(entry.filename)
@@ -269,8 +275,17 @@ def _images(bundle: _Bundle) -> Iterator[Image]:
             yield _image(bundle, entry, member, bundle.opened[index], counts[entry.filename])
     for name, member in members.items():
         if name not in counts:
-            note = bundle.text.note or f"{DESCRIPTION} does not name it"
-            yield Image(id=name, size=member.span.size, role="other", span=member.span, note=note)
+            yield _unnamed(bundle, member)
+
+
+def _unnamed(bundle: _Bundle, member: Member) -> Image:
+    """Return a member of which the description says nothing, or whose description cannot be read."""
+    if bundle.text.description is not None:
+        note = f"{DESCRIPTION} does not name it"
+        return Image(id=member.name, size=member.span.size, role="other", span=member.span, note=note)
+    doubts = common.ciphertext_doubts(bundle.source, member.span, member.name)
+    encryption = Encryption(encrypted=False if doubts else None, note=bundle.text.note)
+    return Image(id=member.name, size=member.span.size, span=member.span, encryption=encryption, note=bundle.text.note)
 
 
 def _image(bundle: _Bundle, entry: Entry, member: Member, opened: Opened, count: int) -> Image:
@@ -311,12 +326,14 @@ def _artifact(bundle: _Bundle) -> Artifact:
         signatures=bundle.signatures,
         coverage=_coverage(bundle, images),
         digests=(),
-        encryption=text.encryption,
         recipients=text.recipients,
         images=images,
         version=_version(bundle),
         hardware=description.hardware if description else (),
-        weaknesses=tuple(_weaknesses(bundle)),
+        weaknesses=(
+            *_weaknesses(bundle),
+            *common.digest_weaknesses(check for image in images for check in image.digests),
+        ),
         facts=tuple(_facts(bundle)),
     )
 
@@ -420,6 +437,10 @@ def _member_weaknesses(bundle: _Bundle) -> Iterator[Weakness]:
             if entry.text(name):
                 text = f"{DESCRIPTION} states {name} for {entry.filename}"
                 yield Weakness(code="weak-digest", message=text, where=entry.filename)
+    scripts = sorted({entry.filename for entry in entries if entry.role == "script"})
+    if scripts or (bundle.text.description and bundle.text.description.embedded_script):
+        text = f"scripts run during the install: {', '.join(scripts) or 'embedded-script'}"
+        yield Weakness(code="script-member", message=text[:500])
     for link in bundle.text.description.unresolved if bundle.text.description else ():
         yield Weakness(code="missing-member", message=f"a link of {DESCRIPTION} leads nowhere: {link}", where=link)
     if bundle.text.description is not None:
@@ -433,6 +454,8 @@ def _cipher_weaknesses(bundle: _Bundle) -> Iterator[Weakness]:
     for index, opened in bundle.opened.items():
         entry = bundle.text.entries[index]
         yield from opened.weaknesses
+        if entry.cipher and entry.text("ivt").strip("0") == "" != entry.text("ivt"):
+            yield Weakness(code="zero-iv", message=f"the IV of {entry.filename} is all zero", where=entry.filename)
         if entry.cipher:
             users[entry.text("ivt").lower(), entry.text("aes-key").lower()][entry.filename] = None
     for (iv, _), names in users.items():

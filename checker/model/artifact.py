@@ -174,7 +174,7 @@ class Coverage:
 class Encryption:
     """How one image or the whole deliverable is encrypted."""
 
-    encrypted: bool
+    encrypted: bool | None  # None: neither the format nor the bytes tell (random-looking bytes of an unknown kind)
     cipher: str = ""  # aes, chacha20 …; empty when not known
     mode: str = ""  # cbc, ctr, gcm, xts …
     key_bits: int | None = None

@@ -81,6 +81,7 @@ def test_every_signature_kind_of_imgtool_verifies_and_a_flipped_bit_does_not(
     image = kit.open(broken, keys=[public])
     assert image.signatures[0].outcome is Outcome.INVALID
     assert image.digests[0].matches is False
+    assert "digest-mismatch" in kit.codes(image)
     assert image.coverage.uncovered == image.coverage.payload
     assert not imgtool_verify(broken, keys / f"{kind}.pem")
 
@@ -112,6 +113,7 @@ def test_a_full_key_in_the_image_is_not_trust(kit: Any, keys: Path, imgtool: Any
     image = kit.open(path)
     assert image.signatures[0].outcome is Outcome.KEY_UNKNOWN
     assert image.signatures[0].key.declared is False
+    assert "embedded-key" in kit.codes(image)
     assert kit.open(path, keys=[keys / f"{kind}.pub.pem"]).signatures[0].outcome is Outcome.VALID
     data = bytearray(path.read_bytes())
     data[0x80] ^= 1

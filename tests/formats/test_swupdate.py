@@ -239,11 +239,13 @@ def test_plain_bytes_that_are_called_encrypted_are_not(kit: Any) -> None:
 def test_one_iv_for_two_members_is_reuse_and_two_are_not(kit: Any, tool: Any) -> None:
     first, second = aes(tool, FIRMWARE), aes(tool, FIRMWARE[::-1])
     members = {"a": first, "b": second}
-    for ivs, reused in (((IV, IV), True), ((IV, IV[::-1]), False), (("", ""), True)):
+    zero = "0" * 32
+    for ivs, reused in (((IV, IV), True), ((IV, IV[::-1]), False), (("", ""), True), ((IV, zero), False)):
         attributes = [f"encrypted = true; {f'ivt = {chr(34)}{iv}{chr(34)};' if iv else ''}" for iv in ivs]
         text = describe(entry("a", first, attributes[0]), entry("b", second, attributes[1]))
         image = kit.open(newc({"sw-description": text, **members}))
         assert ("iv-reuse" in kit.codes(image)) is reused
+        assert ("zero-iv" in kit.codes(image)) is (zero in ivs)
 
 
 def test_a_key_in_a_plain_description_makes_encryption_void(kit: Any, tool: Any) -> None:
@@ -273,12 +275,37 @@ def test_a_description_that_is_encrypted_to_two_devices(
     assert len(image.recipients) == 2
     assert image.recipients[0].wrapped != image.recipients[1].wrapped
     assert image.coverage.size_bound is None
+    assert [(item.id, item.role, item.encryption.encrypted) for item in image.images] == [
+        ("sw-description", "metadata", True), ("a", "image", None),
+    ]  # fmt: skip
     for device, opens in (("d2", True), ("d3", False)):
         image = kit.open(data, anchors=[pki / "root.pem"], decryption=[tmp_path / f"{device}.key"])
         assert (image.signatures[0].outcome is Outcome.VALID) is opens
         assert (image.version.version == "2.4.1") is opens
     image = kit.open(data, anchors=[pki / "root.pem"], decryption=[tmp_path / "d1.key"])
     assert "key-in-clear" not in kit.codes(image)
+    assert [item.encryption.decrypted for item in image.images] == [True, True]
+
+
+def test_an_encrypted_description_does_not_make_plain_members_encrypted(kit: Any, tool: Any, tmp_path: Path) -> None:
+    tool("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", tmp_path / "k", "-out",
+         tmp_path / "c", "-subj", "/CN=d")  # fmt: skip
+    command = ("openssl", "cms", "-encrypt", "-binary", "-aes-256-cbc", "-outform", "DER", "-recip", tmp_path / "c")
+    data = newc({"sw-description": tool(*command, data=describe(entry("a", FIRMWARE))).stdout, "a": FIRMWARE})
+    for ring in ({}, {"decryption": [tmp_path / "k"]}):
+        image = kit.open(data, **ring)
+        assert image.encryption == ()
+        assert [item.encryption.encrypted for item in image.images if item.role == "image"] == [False]
+
+
+def test_a_description_under_the_fleet_key_opens_with_it(
+    kit: Any, tool: Any, sign: Any, pki: Path, aes_key: Path
+) -> None:
+    text = describe(entry("a", FIRMWARE))
+    data = sign(aes(tool, text), {"a": FIRMWARE}, signed=text)
+    assert kit.open(data, anchors=[pki / "root.pem"]).signatures[0].outcome is Outcome.UNDECIDABLE
+    image = kit.open(data, anchors=[pki / "root.pem"], decryption=[aes_key])
+    assert image.signatures[0].outcome is Outcome.VALID
     assert image.images[0].encryption.decrypted is True
 
 
