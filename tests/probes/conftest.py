@@ -1,4 +1,4 @@
-"""A small laboratory: descriptions and artifacts in memory, files in a folder of their own, and the probes over them."""
+"""A small laboratory: descriptions and artifacts in memory, files in a folder, and the probes over them."""
 
 from __future__ import annotations
 
@@ -99,10 +99,10 @@ class Lab:
 
     def artifact(self, artifact: Artifact | None, data: bytes = b"", name: str = "gw", **words: Any) -> Opened:
         """Put an artifact into the update; `data` are the bytes of its file."""
-        words = {"file": self.file(f"{name}.bin", data), "id": name, "place": PLACE} | words
-        ref = ArtifactRef(**words)
-        bad = {} if artifact is not None else {"error": "cut short", "reason": "unreadable"}
-        opened = Opened(ref=ref, artifact=artifact, **bad)
+        ref = ArtifactRef(file=self.file(f"{name}.bin", data), id=name, place=PLACE, **words)
+        opened = Opened(ref=ref, artifact=artifact)
+        if artifact is None:
+            opened = replace(opened, error="cut short", reason="unreadable")
         self.opened.append(opened)
         self.say(artifacts=(*self.description.artifacts, ref))
         return opened

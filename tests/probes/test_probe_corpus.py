@@ -1,4 +1,4 @@
-"""Comparisons across devices and releases. Ciphertext is made with the cryptography package as second implementation."""
+"""Comparisons across devices and releases; the ciphertext is made by the cryptography package."""
 
 from __future__ import annotations
 

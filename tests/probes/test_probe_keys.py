@@ -149,7 +149,7 @@ def test_issuers_certify_and_anchors_belong_to_no_row(lab: Any, image: Any) -> N
         ({"activated": ""}, "2026-09-01T00:00:00Z", None),
     ],
 )
-def test_the_state_at_use(lab: Any, image: Any, changes: dict[str, Any], time: str, active: bool | None) -> None:
+def test_the_state_at_use(lab: Any, image: Any, changes: dict[str, Any], time: str, active: object) -> None:
     lab.artifact(image(b"x" * 32, signatures=(by(time=time),)))
     lab.key("k1", **FULL | changes)
     assert seen(lab).get("active_at_use") is active

@@ -306,7 +306,7 @@ def test_a_hash_that_was_computed_while_writing_is_no_authentic_reference(gatewa
 
 def test_a_reference_that_no_valid_signature_covers_is_not_authentic(lab: Any, bundle: Any) -> None:
     artifact, data = bundle({"cpu": CPU}, signatures=(Signature(outcome=Outcome.INVALID, algorithm="ecdsa"),))
-    bare = [image for image in artifact.images]
+    bare = artifact.images
     plain = DigestCheck(name="sum", algorithm="sha-256", expected="00", actual="00")
     images = tuple(type(image)(**{**vars(image), "digests": (plain,)}) for image in bare)
     lab.targets("cpu").artifact(type(artifact)(**{**vars(artifact), "images": images}), data, device="A")
@@ -375,7 +375,7 @@ class Signer:
     def sign(self, message: bytes, *options: str) -> bytes:
         path = self.folder / "message"
         path.write_bytes(message)
-        command = ["openssl", "pkeyutl", "-sign", "-rawin", "-inkey", self.key, "-in", path, *options]
+        command = ["openssl", "pkeyutl", "-sign", "-rawin", "-inkey", str(self.key), "-in", str(path), *options]
         return subprocess.run(command, check=True, capture_output=True).stdout
 
     def envelope(self, payload: bytes, kind: str, *options: str) -> bytes:

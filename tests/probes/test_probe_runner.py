@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from checker import resources
 from checker.description.model import ArtifactRef, Command, Endpoint, FileRef, Place, Target, TrustStore
@@ -78,7 +81,7 @@ def test_a_whole_run_over_an_empty_description_fills_the_grid_with_reasons(lab: 
 
 
 def test_a_probe_that_raises_leaves_reasons_and_keeps_what_it_had_found(lab: Any) -> None:
-    def run(context: Context) -> Iterator[Evidence]:
+    def run(_context: Context) -> Iterator[Evidence]:
         yield _claim({"step": "sign", "tier": "basic"})
         raise ValueError(f"cannot read {Path('/srv/secret/place.bin')}\nand more")
 
@@ -89,7 +92,7 @@ def test_a_probe_that_raises_leaves_reasons_and_keeps_what_it_had_found(lab: Any
 
 
 def test_a_record_that_breaks_its_schema_is_raised_in_tests_and_unavailable_otherwise(lab: Any) -> None:
-    probe = _probe(lambda context: [_claim({"step": "sign", "tier": 3})])
+    probe = _probe(lambda _: [_claim({"step": "sign", "tier": 3})])
     with pytest.raises(_run.EvidenceShapeError, match=r"\$\.tier"):
         _run._run(lab.context, [probe], strict=True)
     (record,) = _run._run(lab.context, [probe], strict=False).of("claim")
@@ -98,9 +101,8 @@ def test_a_record_that_breaks_its_schema_is_raised_in_tests_and_unavailable_othe
 
 
 def test_a_probe_without_its_permission_is_not_called(lab: Any) -> None:
-    def run(context: Context) -> Iterator[Evidence]:
+    def run(_context: Context) -> list[Evidence]:
         raise AssertionError("must not run")
-        yield
 
     (record,) = _run._run(lab.context, [_probe(run, requires="live")], strict=True).of("claim")
     assert record.unavailable is Reason.NOT_DECLARED
@@ -140,3 +142,17 @@ def test_an_unreadable_key_file_is_evidence_and_not_a_crash(lab: Any) -> None:
     records = [record for record in _run.run(lab.context).of("key") if record.unavailable is Reason.UNREADABLE]
     assert [record.subject.id for record in records] == ["bad.pem", "gone.pem"]
     assert records[0].values["rows"] == ("sign", "process")
+
+
+def test_every_weakness_that_a_format_states_has_an_observation() -> None:
+    """A code without an entry in observations.yaml would be reported without severity."""
+    path = resources.folder("rules") / "ntia-2017" / "observations.yaml"
+    if not path.is_file():
+        pytest.skip("the rule set has no observations.yaml yet")
+    listed = yaml.safe_load(path.read_text(encoding="utf-8"))
+    known = set(listed.get("observations", listed)) if isinstance(listed, dict) else set()
+    stated: set[str] = set()
+    for info in pkgutil.iter_modules(importlib.import_module("checker.formats").__path__):
+        stated |= set(getattr(importlib.import_module(f"checker.formats.{info.name}"), "WEAKNESSES", ()))
+    assert "rsa-e3" in stated
+    assert stated - known == set()
