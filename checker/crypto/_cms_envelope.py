@@ -182,7 +182,7 @@ def _triple_des(secret: bytes, nonce: bytes, sealed: bytes) -> bytes:
 def _recipient(info: Any) -> tuple[_Wrapped, ...]:  # noqa: ANN401 - asn1crypto is untyped
     kind, chosen = info.name, info.chosen
     if kind == "ori":
-        return (_Wrapped(kind=kind, facts=Recipient(algorithm=str(chosen["type"].dotted))),)
+        return (_Wrapped(kind=kind, facts=_other(chosen)),)
     identifier = chosen["algorithm"]
     oid, params = str(identifier["algorithm"].dotted), _asn1.parameters(identifier)
     if kind == "kari":
@@ -200,6 +200,21 @@ def _recipient(info: Any) -> tuple[_Wrapped, ...]:  # noqa: ANN401 - asn1crypto 
         wrapping_bits=_wrap_bits(oid),
     )
     return (_Wrapped(kind=kind, facts=facts, oid=oid, params=params, key=key),)
+
+
+def _other(chosen: Any) -> Recipient:  # noqa: ANN401 - asn1crypto is untyped
+    """Return the facts of an other-recipient; a KEM recipient is read, though nothing here decapsulates it."""
+    oid = str(chosen["type"].dotted)
+    if oid != asn.KEM_RECIPIENT:
+        return Recipient(algorithm=oid)
+    kem = chosen["value"].parse(asn.KemRecipient)
+    return Recipient(
+        algorithm=asn.table_id(str(kem["kem"]["algorithm"].dotted), "key-transport"),
+        key=KeyFacts(id=_rid_text(kem["rid"])),
+        ephemeral=hashlib.sha256(bytes(kem["ciphertext"].native)).hexdigest(),
+        wrapped=hashlib.sha256(bytes(kem["key"].native)).hexdigest(),
+        wrapping_bits=int(kem["kek_length"].native) * 8,
+    )
 
 
 def _rid_text(rid: Any) -> str:  # noqa: ANN401 - asn1crypto is untyped

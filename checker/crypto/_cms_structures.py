@@ -22,6 +22,7 @@ AUTH_ENVELOPED: Final = "1.2.840.113549.1.9.16.1.23"
 KINDS: Final = frozenset({SIGNED, ENVELOPED, AUTH_ENVELOPED})
 CONTENT_TYPE: Final = "1.2.840.113549.1.9.3"
 MESSAGE_DIGEST: Final = "1.2.840.113549.1.9.4"
+KEM_RECIPIENT: Final = "1.2.840.113549.1.9.16.13.3"  # RFC 9629
 SIGNING_TIME: Final = "1.2.840.113549.1.9.5"
 _SET_TAG: Final = 0x31
 _MAX_LENGTH_OCTETS: Final = 5
@@ -148,6 +149,22 @@ class Password(core.Sequence):  # type: ignore[misc]
 
 class OtherRecipient(core.Sequence):  # type: ignore[misc]
     _fields: Final = [("type", core.ObjectIdentifier), ("value", core.Any)]
+
+
+class KemRecipient(core.Sequence):  # type: ignore[misc]
+    """KEMRecipientInfo (RFC 9629 section 3)."""
+
+    _fields: Final = [
+        ("version", core.Integer),
+        ("rid", cms.RecipientIdentifier),
+        ("kem", _asn1.RawAlgorithm),
+        ("ciphertext", core.OctetString),
+        ("kdf", _asn1.RawAlgorithm),
+        ("kek_length", core.Integer),
+        ("ukm", core.OctetString, {"explicit": 0, "optional": True}),
+        ("wrap", _asn1.RawAlgorithm),
+        ("key", core.OctetString),
+    ]
 
 
 class RecipientInfo(core.Choice):  # type: ignore[misc]

@@ -239,7 +239,7 @@ def _check_crl(
 
 
 def _authority_error(path: Sequence[Certificate]) -> str:
-    """Return why an issuer below the anchor may not issue; OpenSSL takes keyCertSign alone for a CA (RFC 5280 6.1.4 k)."""
+    """Return why an issuer below the anchor may not issue; OpenSSL takes keyCertSign alone (RFC 5280 6.1.4 k)."""
     wrong = next((item for item in path[1:-1] if item.facts.ca is not True), None)
     return f"not marked as a certification authority: {wrong.facts.subject}" if wrong else ""
 

@@ -17,7 +17,7 @@ from checker.model.terms import Outcome
 AS_OF = "2026-11-01T00:00:00Z"
 NAMES = "host names are compared by the probe of the endpoint (RFC 9525), not by the path"
 WEBPKI = "a rule of the public web's CA/Browser Forum only, not of RFC 5280"
-PROFILE = "a duty of the issuing CA (RFC 5280 section 4), not of the relying party (section 6); OpenSSL checks it in strict mode only"
+PROFILE = "a duty of the issuing CA (RFC 5280 section 4), not of the relying party (section 6)"
 STRENGTH = "key sizes and algorithms are facts of each link; the rules judge them"
 LIST = "an unusable revocation list leaves `revoked` unknown with a note; it does not make the path invalid"
 DEPTH = "update PKIs have no depth limit apart from the certificates' own pathLen"

@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 import pytest
+from asn1crypto import core
 
 from checker.crypto.cms import EnvelopedMessage
 from checker.crypto.keyring import DecryptionKey, KeyRing, read_decryption_key
@@ -134,3 +135,34 @@ def test_password_recipients_are_reported_and_not_opened(pki: Any) -> None:
     assert [item.algorithm for item in message.recipients] == ["password"]
     with pytest.raises(CryptoError):
         message.decrypt(KeyRing.of(decryption=[opener(pki, "to-ec.key")]))
+
+
+def tlv(tag: int, *parts: bytes) -> bytes:
+    body = b"".join(parts)
+    size = len(body)
+    length = bytes([size]) if size < 128 else b"\x82" + size.to_bytes(2, "big")
+    return bytes([tag]) + length + body
+
+
+def oid(text: str) -> bytes:
+    return bytes(core.ObjectIdentifier(text).dump())
+
+
+def test_a_kem_recipient_shows_its_algorithm_ciphertext_and_wrapping_and_is_not_opened() -> None:
+    """The message is written out by hand after RFC 9629, because openssl 3.0 makes no KEM recipients."""
+    ciphertext, wrapped = bytes(1088), bytes(40)
+    kem = tlv(0x30, b"\x02\x01\x00", tlv(0x80, b"recipient"), tlv(0x30, oid("2.16.840.1.101.3.4.4.2")),
+              tlv(0x04, ciphertext), tlv(0x30, oid("1.2.840.113549.1.9.16.3.28")), b"\x02\x01\x20",
+              tlv(0x30, oid("2.16.840.1.101.3.4.1.45")), tlv(0x04, wrapped))  # fmt: skip
+    recipient = tlv(0xA4, oid("1.2.840.113549.1.9.16.13.3"), kem)
+    content = tlv(0x30, oid("1.2.840.113549.1.7.1"),
+                  tlv(0x30, oid("2.16.840.1.101.3.4.1.42"), tlv(0x04, bytes(16))), tlv(0x80, bytes(32)))  # fmt: skip
+    enveloped = tlv(0x30, b"\x02\x01\x03", tlv(0x31, recipient), content)
+    message = EnvelopedMessage.parse(tlv(0x30, oid("1.2.840.113549.1.7.3"), tlv(0xA0, enveloped)))
+    (facts,) = message.recipients
+    assert (facts.algorithm, facts.key.id, facts.wrapping_bits) == ("ml-kem-768", b"recipient".hex(), 256)
+    assert facts.ephemeral == hashlib.sha256(ciphertext).hexdigest()
+    assert facts.wrapped == hashlib.sha256(wrapped).hexdigest()
+    assert (message.encryption.key_bits, facts.unwrapped) == (256, None)
+    with pytest.raises(CryptoError):
+        message.decrypt(KeyRing.of(decryption=[read_decryption_key(bytes(32), "k")]))
