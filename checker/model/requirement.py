@@ -37,6 +37,7 @@ class Requirement:
     by_document: bool = False  # a policy criterion: a document with clause, quote and digest counts as proved
     max_age_days: int | None = None
     for_each: str = ""  # "target": judged per hardware target (DEP6)
+    grouping: Mapping[str, Value] | None = None  # `for_each: {kind, where}`: judged once per artifact, log, key …
     blocking: bool = True  # False: advisory; a failure becomes an observation (R9)
     below_basic: bool = False  # a failure puts the whole row below Basic (R1)
     severity: Severity = Severity.MEDIUM  # of the observation, when not blocking
@@ -104,6 +105,16 @@ class CrosswalkEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ObservationRule:
+    """What a report says of a weakness code, or of an advisory requirement that failed (R9)."""
+
+    step: Step
+    severity: Severity
+    title: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RuleSet:
     """A whole rule set, with the digest of its files (SHA-256 over the sorted files)."""
 
@@ -118,3 +129,5 @@ class RuleSet:
     crosswalk: tuple[CrosswalkEntry, ...]
     tables: Mapping[str, Value]
     default_reading: Reading = Reading.LETTER
+    observations: Mapping[str, ObservationRule] = field(default_factory=dict)  # by weakness code or requirement id
+    grouped_kinds: Mapping[str, frozenset[str]] = field(default_factory=dict)  # group field -> kinds that have it
