@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Final
 
 from checker.description.model import ArtifactRef, Description
 from checker.model.artifact import Artifact, Image, Inexpressible
+
+OPTION: Final = "target."  # before a member's name, among an artifact's options
 
 
 def of_artifact(description: Description, ref: ArtifactRef, artifact: Artifact | None = None) -> str:
@@ -16,7 +19,13 @@ def of_artifact(description: Description, ref: ArtifactRef, artifact: Artifact |
 
 
 def of_image(description: Description, ref: ArtifactRef, image: Image) -> str:
-    """Return the target of a member: by the description, or by the words with which the container names its place."""
+    """Return the target of a member: by the description, or by the words with which the container names its place.
+
+    An artifact's option `target.MEMBER` names it where the container's own words do not.
+    """
+    said = ref.options.get(f"{OPTION}{image.id}", "")
+    if said in {target.id for target in description.device.targets}:
+        return said
     return ref.target or _only(description) or _match(description, (image.target, image.id, *image.hardware))
 
 

@@ -104,7 +104,7 @@ def _run(context: Context) -> Iterator[Evidence]:
         yield gap(_PROBE, "key", subject, Reason.UNREADABLE, f"{fault.path}: {fault.message}", values=values)
     if not book.keys and not faults:
         text = "no key was seen: no artifact names one"
-        yield gap(_PROBE, "key", update_subject(description), Reason.MISSING_RECORD, text)
+        yield gap(_PROBE, "key", update_subject(description), Reason.NOT_DECLARED, text)
     for row in _ROTATING:
         yield _rotation(context, row, listed)
 
@@ -145,10 +145,10 @@ def _note_signature(book: _Book, signature: Signature, row: str) -> None:
     if chain is None:
         return
     for facts, position in zip(chain.certificates, _facts.positions(chain), strict=True):
-        if position == "intermediate":
-            book.note(facts.key, row, "certification", verified=chain.valid is True)
-        elif position == "anchor":  # the device's own, not the artifact's: no row asks for it
-            book.note(facts.key, "", "trust-anchor", verified=chain.valid is True)
+        # The row's keys are those of its signatures (criteria.md 3.2); issuers and anchors are a matter of PK1 to PK9.
+        role = {"intermediate": "certification", "anchor": "trust-anchor"}.get(position)
+        if role:
+            book.note(facts.key, "", role, verified=chain.valid is True)
 
 
 # The inventory

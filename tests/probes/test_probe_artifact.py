@@ -115,6 +115,13 @@ def test_a_member_belongs_to_the_target_that_its_words_name_and_to_no_other(
     assert lab.one(PROBE, "image").values["target"] == target
 
 
+@pytest.mark.parametrize(("said", "target"), [("cpu", "cpu"), ("fpga", "")])
+def test_an_option_names_the_target_where_the_container_does_not(lab: Any, bundle: Any, said: str, target: str) -> None:
+    artifact, data = bundle({"rootfs": b"x" * 16})
+    lab.targets("cpu", "radio").artifact(artifact, data, options={"target.rootfs.img": said})
+    assert lab.one(PROBE, "image").values["target"] == target
+
+
 def test_inner_artifacts_are_records_of_their_own_layer(lab: Any, image: Any, bundle: Any) -> None:
     outer, data = bundle({"cpu": b"x" * 32, "radio": b"y" * 32})
     inner = image(b"y" * 32, signatures=())
