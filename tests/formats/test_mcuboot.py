@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 
 from checker.errors import FormatError, LimitError, UnknownFormatError
 from checker.formats import mcuboot
@@ -282,6 +284,68 @@ def test_more_tlvs_than_the_limit_are_refused(kit: Any) -> None:
     tlvs = struct.pack("<HH", 0xA0, 0) * 10_000
     with pytest.raises(LimitError, match="MAX_TLVS"):
         kit.open(_image(struct.pack("<HH", 0x6907, 4 + len(tlvs)) + tlvs))
+
+
+def _handmade(payload: bytes, stored: bytes, flags: int, *more: tuple[int, bytes]) -> bytes:
+    """Return an image with its SHA-256 over `payload` while `stored` lies in the file."""
+    header = struct.pack("<IIHHIIBBHII", 0x96F3B83D, 0, 32, 0, len(payload), flags, 1, 0, 0, 0, 0)
+    tlvs = ((0x10, hashlib.sha256(header + payload).digest()), *more)
+    body = b"".join(struct.pack("<HH", kind, len(data)) + data for kind, data in tlvs)
+    return header + stored + struct.pack("<HH", 0x6907, 4 + len(body)) + body
+
+
+@pytest.mark.parametrize(("size", "flags"), [(16, 0x4), (32, 0x8)])
+def test_a_content_key_under_aes_key_wrap_opens_with_the_wrapping_key(
+    kit: Any, tmp_path: Path, firmware: bytes, size: int, flags: int
+) -> None:
+    wrapping, content = bytes(range(32)), bytes(range(64, 64 + size))
+    running = Cipher(algorithms.AES(content), modes.CTR(bytes(16))).encryptor()
+    data = _handmade(firmware, running.update(firmware), flags, (0x31, aes_key_wrap(wrapping, content)))
+    for name, secret, opens in (("right", wrapping, True), ("wrong", wrapping[::-1], False)):
+        (tmp_path / name).write_text(secret.hex())
+        image = kit.open(data, decryption=[tmp_path / name])
+        assert image.recipients[0].unwrapped is opens
+        assert image.encryption[0].decrypted is (True if opens else None)
+        assert image.digests[0].matches is (True if opens else None)
+        assert secret.hex() not in repr(image)
+    swapped = _handmade(firmware, running.update(firmware), 0xC ^ flags, (0x31, aes_key_wrap(wrapping, content)))
+    assert kit.open(swapped, decryption=[tmp_path / "right"]).recipients[0].unwrapped is False
+
+
+def _without_key_hash(data: bytes) -> bytes:
+    layout = read_layout(BytesSource("x", data))
+    kept = [tlv for tlv in layout.tlvs if tlv.type != 0x01]
+    body = b"".join(struct.pack("<HH", tlv.type, len(tlv.data)) + tlv.data for tlv in kept)
+    return data[: layout.unprotected.start] + struct.pack("<HH", 0x6907, 4 + len(body)) + body
+
+
+def test_an_image_that_names_no_key_is_tried_with_every_key_of_the_kind(kit: Any, keys: Path, imgtool: Any) -> None:
+    data = _without_key_hash(imgtool("-k", keys / "ecdsa-p256.pem").read_bytes())
+    both = [keys / "stranger.pub.pem", keys / "ecdsa-p256.pub.pem"]
+    (signature,) = kit.open(data, keys=both).signatures
+    assert (signature.outcome, signature.key.name) == (Outcome.VALID, "ecdsa-p256.pub.pem")
+    assert kit.open(data, keys=both[:1]).signatures[0].outcome is Outcome.INVALID
+    assert kit.open(data, keys=[keys / "rsa-2048.pub.pem"]).signatures[0].outcome is Outcome.KEY_UNKNOWN
+
+
+def test_each_of_two_signatures_is_judged_with_its_own_key(kit: Any, keys: Path, imgtool: Any) -> None:
+    first = imgtool("-k", keys / "ecdsa-p256.pem").read_bytes()
+    second = imgtool("-k", keys / "ed25519.pem").read_bytes()
+    one, two = read_layout(BytesSource("x", first)), read_layout(BytesSource("x", second))
+    tlvs = [*one.tlvs, *(tlv for tlv in two.tlvs if tlv.type != 0x10)]
+    body = b"".join(struct.pack("<HH", tlv.type, len(tlv.data)) + tlv.data for tlv in tlvs)
+    data = first[: one.unprotected.start] + struct.pack("<HH", 0x6907, 4 + len(body)) + body
+    image = kit.open(data, keys=[keys / "ed25519.pub.pem"])
+    assert [signature.outcome for signature in image.signatures] == [Outcome.KEY_UNKNOWN, Outcome.VALID]
+
+
+def test_a_hash_that_lies_uncovers_an_image_with_a_valid_signature(kit: Any, keys: Path, imgtool: Any) -> None:
+    data = bytearray(imgtool("-k", keys / "ed25519.pem").read_bytes())
+    span = next(read_layout(BytesSource("x", bytes(data))).of(0x10)).span
+    data[span.start] ^= 1
+    image = kit.open(bytes(data), keys=[keys / "ed25519.pub.pem"])
+    assert image.digests[0].matches is False
+    assert image.coverage.uncovered == image.coverage.payload
 
 
 def test_every_weakness_code_is_listed(kit: Any, keys: Path, imgtool: Any) -> None:

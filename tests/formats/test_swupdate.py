@@ -334,6 +334,19 @@ def test_trees_of_boards_sets_and_modes_are_walked_and_links_followed(kit: Any) 
     assert any("leads nowhere" in weakness.message for weakness in image.weaknesses)
 
 
+def test_a_link_that_leads_nowhere_leaves_unnamed_members_uncovered(kit: Any, sign: Any, pki: Path) -> None:
+    text = describe(entry("a", b"aaaa"), '{ ref = "#./nowhere"; }')
+    image = kit.open(sign(text, {"a": b"aaaa", "b": b"bbbb"}), anchors=[pki / "root.pem"])
+    assert image.signatures[0].outcome is Outcome.VALID
+    assert [span.size for span in image.coverage.uncovered] == [4]
+
+
+def test_a_second_entry_without_digest_uncovers_the_member(kit: Any, sign: Any, pki: Path) -> None:
+    text = describe(entry("a", b"aaaa"), entry("a", b"aaaa", digest=""))
+    image = kit.open(sign(text, {"a": b"aaaa"}), anchors=[pki / "root.pem"])
+    assert image.coverage.uncovered == image.coverage.payload
+
+
 def test_json_descriptions_are_read_like_libconfig(kit: Any) -> None:
     text = b'{"software": {"version": "3", "images": [{"filename": "a", "sha256": "%s"}]}}' % sha(b"a").encode()
     image = kit.open(newc({"sw-description": text, "a": b"a"}))
