@@ -254,6 +254,7 @@ def looks_like_cms(data: bytes) -> bool:
 
 
 def content_info(data: bytes, allowed: frozenset[str], what: str) -> tuple[str, Any]:
+    """Return the kind (dotted) and the parsed content of a message of an allowed kind, or raise FormatError."""
     if not looks_like_cms(data):
         raise FormatError("not CMS SignedData, EnvelopedData or AuthEnvelopedData", field=what)
     with _asn1.guarded(what):
@@ -266,12 +267,14 @@ def content_info(data: bytes, allowed: frozenset[str], what: str) -> tuple[str, 
 
 
 def limited(items: Any, limit: int, what: str) -> Sequence[Any]:  # noqa: ANN401 - asn1crypto is untyped
+    """Return the items, or raise LimitError where there are more than `limit`."""
     if len(items) > limit:
         raise LimitError(f"{len(items)} {what}, at most {limit} are read", field="CMS")
     return tuple(items)
 
 
 def hash_id(identifier: Any) -> str:  # noqa: ANN401 - asn1crypto is untyped
+    """Return the table's id of a digest AlgorithmIdentifier, or its dotted object identifier."""
     oid = str(identifier["algorithm"].dotted)
     try:
         return by_oid(oid, "hash").id
@@ -285,6 +288,7 @@ def as_set(raw: Any) -> bytes:  # noqa: ANN401 - asn1crypto is untyped
 
 
 def table_id(oid: str, role: str) -> str:
+    """Return the table's id of an object identifier in a role, or the identifier itself."""
     try:
         return by_oid(oid, role).id
     except UnsupportedAlgorithmError:

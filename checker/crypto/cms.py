@@ -259,12 +259,25 @@ class _Job:
                 return self._judge(signer, certificate, blank)
         if found:
             raise InvalidSignatureError("the signature does not verify")
-        for key in self.ring.keys:
-            if self._holds(signer, scheme, key):
-                note = "the signer's certificate is not in the message; a declared key verifies it"
-                return replace(blank, outcome=Outcome.VALID, key=key.facts, note=note)
+        key = self._declared(signer, scheme)
+        if key is not None:
+            note = "the signer's certificate is not in the message; a declared key verifies it"
+            return replace(blank, outcome=Outcome.VALID, key=key.facts, note=note)
         note = f"the signer's certificate ({signer.title}) is neither in the message nor declared"
         return replace(blank, outcome=Outcome.KEY_UNKNOWN, note=note)
+
+    def _declared(self, signer: _Signer, scheme: Scheme) -> PublicKey | None:
+        """Return the declared key that verifies; one that cannot be used does not keep the others from being tried."""
+        unsupported: UnsupportedAlgorithmError | None = None
+        for key in self.ring.keys:
+            try:
+                if self._holds(signer, scheme, key):
+                    return key
+            except UnsupportedAlgorithmError as error:
+                unsupported = error
+        if unsupported is not None:
+            raise unsupported
+        return None
 
     def _named(self, signer: _Signer) -> tuple[Certificate, ...]:
         pool = (*self.message.certificates, *self.ring.intermediates, *self.ring.anchors)

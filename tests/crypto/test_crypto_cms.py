@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 
 from checker.crypto.cms import SignedMessage, looks_like_cms
 from checker.crypto.keyring import KeyRing, read_certificates, read_crls
-from checker.crypto.keys import read_public_key
+from checker.crypto.keys import from_rsa_numbers, read_public_key
 from checker.errors import FormatError, UnsupportedAlgorithmError
 from checker.io.digests import digest
 from checker.model.artifact import Signature
@@ -137,6 +137,9 @@ def test_a_message_without_certificates_takes_the_key_from_the_ring(pki: Any) ->
     (found,) = verify(pki, data, declared)
     assert (found.outcome, found.key.name) == (Outcome.VALID, "signer")
     assert verify(pki, data, other)[0].outcome is Outcome.KEY_UNKNOWN
+    unusable = from_rsa_numbers((1 << 2047) + 1, 1, "unusable")
+    assert verify(pki, data, KeyRing.of(keys=[unusable, *declared.keys]))[0].outcome is Outcome.VALID
+    assert verify(pki, data, KeyRing.of(keys=[unusable]))[0].outcome is not Outcome.VALID
     stocked = KeyRing.of(
         anchors=read_certificates(pki.read("root.crt"), "root"),
         intermediates=read_certificates(pki.read("leaf-p256.crt") + pki.read("sub.crt"), "stock"),
