@@ -15,7 +15,7 @@ from checker.model.evidence import Value
 from checker.probes._records import known
 
 SIGNATURE_FAMILIES: Final = frozenset({"classical", "hash-based", "lattice", "keyed-hash", "none"})
-RECIPIENT_FAMILIES: Final = frozenset({"classical", "symmetric", "lattice", "hybrid"})
+RECIPIENT_FAMILIES: Final = frozenset({"classical", "symmetric", "lattice", "hybrid", "other"})
 WEAK_HASH_BITS: Final = 112  # collision strength: MD5 has 0, SHA-1 has 61, SHA-224 has 112 (PK8)
 _CODE_SIGNING: Final = frozenset({"codesigning", "1.3.6.1.5.5.7.3.3"})
 _ANY_PURPOSE: Final = frozenset({"anyextendedkeyusage", "any", "2.5.29.37.0"})
@@ -96,7 +96,7 @@ def _position(place: int, last: int, facts: CertificateFacts, chain: ChainFacts)
 
 @dataclass(frozen=True, kw_only=True)
 class Purpose:
-    """What a leaf must be for: one of these key usages, and one of these extended key usages."""
+    """What a leaf must be for: one of these key usages, and one of these extended key usages (empty: whichever)."""
 
     key_usages: frozenset[str]
     extended: frozenset[str]
@@ -106,6 +106,9 @@ def signing_purpose(declared: Iterable[str]) -> Purpose:
     """Return PK5 for Sign: digitalSignature, and codeSigning or a purpose that the description declares."""
     own = frozenset(_word(name) for name in declared) - _ANY_PURPOSE
     return Purpose(key_usages=frozenset({"digitalsignature"}), extended=own or _CODE_SIGNING)
+
+
+RECIPIENT_PURPOSE: Final = Purpose(key_usages=frozenset({"keyagreement", "keyencipherment"}), extended=frozenset())
 
 
 def chain_values(chain: ChainFacts, purpose: Purpose, used_at: str, transport: frozenset[str]) -> dict[str, Value]:
@@ -160,7 +163,8 @@ def _ca_flags(chain: ChainFacts) -> bool:
 
 def _fits(leaf: CertificateFacts, purpose: Purpose) -> bool:
     extended = _words(leaf.extended_key_usage)
-    fits = bool(_words(leaf.key_usage) & purpose.key_usages) and bool(_aliases(extended) & purpose.extended)
+    fits = bool(_words(leaf.key_usage) & purpose.key_usages)
+    fits = fits and (not purpose.extended or bool(_aliases(extended) & purpose.extended))
     return fits and not extended & _ANY_PURPOSE
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from checker.crypto.certificates import Certificate
 from checker.crypto.keyring import KeyRing, read_certificates, read_crls, read_decryption_key
 from checker.crypto.keys import PublicKey, read_public_key
 from checker.description.model import ArtifactRef, Description, FileRef, InventoryKey, TrustStore
@@ -144,6 +145,24 @@ def inventory_keys(description: Description, files: Files) -> tuple[tuple[Invent
     loader = _Loader(files)
     records = [item for item in description.device.keys or () if item.file is not None]
     return tuple((item, key) for item in records if item.file for key in loader.public_keys([item.file]))
+
+
+def device_certificates(description: Description, files: Files) -> dict[str, Certificate]:
+    """Return the certificates among the inventory's files, by the SHA-256 of their public keys."""
+    refs = [item.file for item in description.device.keys or () if item.file is not None]
+    found = (item for ref in refs for item in _Loader(files).certificates([ref]))
+    return {item.key.spki_sha256: item for item in found}
+
+
+def device_ring(description: Description, files: Files) -> KeyRing:
+    """Return what certificates of devices are verified with: `trust.devices`, and nothing else."""
+    store, loader = description.device.trust_devices, _Loader(files)
+    return KeyRing.of(
+        anchors=loader.certificates(store.anchors),
+        intermediates=loader.certificates(store.intermediates),
+        crls=loader.crls(store.crls),
+        purposes=store.purposes,
+    )
 
 
 def with_decryption(keys: KeyRing, ref: ArtifactRef, files: Files) -> KeyRing:

@@ -12,6 +12,7 @@ from typing import Final
 
 from checker.crypto.algorithms import algorithm
 from checker.crypto.algorithms import known as in_table
+from checker.crypto.chains import assess
 from checker.description.model import ArtifactRef, Description
 from checker.io.checksums import CATALOGUE, resolve
 from checker.model.artifact import (
@@ -29,7 +30,7 @@ from checker.model.artifact import (
 )
 from checker.model.evidence import Evidence, Expectation, Origin, Value
 from checker.model.terms import Outcome, Reason
-from checker.probes import _facts, _targets
+from checker.probes import _facts, _keyfiles, _targets
 from checker.probes._records import artifact_subject, expect, fact, gap, undeclared
 from checker.probes.contract import Context, Opened, Probe
 
@@ -188,7 +189,7 @@ def _records(place: _Place, artifact: Artifact) -> Iterator[Evidence]:
     yield from _digests(place, artifact)
     yield from _encryptions(place, artifact)
     for recipient in artifact.recipients:
-        yield place.fact("recipient", _recipient(recipient))
+        yield from _recipients(place, recipient)
     for image in artifact.images:
         yield _image(place, image)
     yield place.fact("version", _version(place, artifact))
@@ -266,17 +267,14 @@ def _chain(place: _Place, chain: ChainFacts, signing_time: str) -> Iterator[Evid
     trust = place.context.description.device
     purpose = _facts.signing_purpose(trust.trust_images.purposes)
     used_at = signing_time or chain.checked_at or place.context.as_of
-    transport = _transport(place.context)
-    values = _facts.chain_values(chain, purpose, used_at, transport)
-    yield place.fact("chain", {"use": "signing"} | values)
+    yield from _path(place, chain, "signing", purpose, used_at)
+
+
+def _path(place: _Place, chain: ChainFacts, use: str, purpose: _facts.Purpose, used_at: str) -> Iterator[Evidence]:
+    transport = _keyfiles.transport_ids(place.context.description, place.context.files)
+    yield place.fact("chain", {"use": use} | _facts.chain_values(chain, purpose, used_at, transport))
     for facts, position in zip(chain.certificates, _facts.positions(chain), strict=True):
-        yield place.fact("certificate", {"use": "signing"} | _facts.certificate_values(facts, position), facts.sha256)
-
-
-def _transport(context: Context) -> frozenset[str]:
-    from checker.probes import _keyfiles
-
-    return _keyfiles.transport_ids(context.description, context.files)
+        yield place.fact("certificate", {"use": use} | _facts.certificate_values(facts, position), facts.sha256)
 
 
 # Digests and coverage
@@ -391,6 +389,20 @@ def _encryption(item: Encryption) -> dict[str, Value]:
         "key_in_clear": item.key_in_clear if item.encrypted else None,
         "content_key_digest": item.content_key_digest or None,
     }
+
+
+def _recipients(place: _Place, recipient: Recipient) -> Iterator[Evidence]:
+    """Yield a wrapping and, where the recipient's key has a certificate in the inventory, its path (PROT-E3)."""
+    context = place.context
+    certificate = _keyfiles.device_certificates(context.description, context.files).get(recipient.key.id)
+    if certificate is None:
+        yield place.fact("recipient", _recipient(recipient))
+        return
+    ring = _keyfiles.device_ring(context.description, context.files)
+    chain = assess(certificate, ring, as_of=context.as_of, purpose="").chain
+    yield place.fact("recipient", _recipient(recipient) | {"certified": chain.valid})
+    if chain.certificates:
+        yield from _path(place, chain, "recipient", _facts.RECIPIENT_PURPOSE, context.as_of)
 
 
 def _recipient(recipient: Recipient) -> dict[str, Value]:

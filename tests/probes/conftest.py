@@ -59,6 +59,7 @@ class Lab:
             file="update.yaml", folder="", sha256="11" * 32, id="gw-2.4.1", version="2.4.1", device=self.device
         )
         self.opened: list[Opened] = []
+        self.as_of = "2026-11-01T00:00:00Z"
 
     def file(self, name: str, data: bytes) -> FileRef:
         """Write a file of the description."""
@@ -127,7 +128,7 @@ class Lab:
             opened=tuple(self.opened),
             keys=KeyRing.empty(),
             files=Files(self.folder),
-            as_of="2026-11-01T00:00:00Z",
+            as_of=self.as_of,
         )
 
     def run(self, probe: Probe) -> list[Evidence]:

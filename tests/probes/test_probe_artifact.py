@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -408,3 +411,53 @@ def test_an_anchor_shared_with_tls_is_not_separate(lab: Any, image: Any) -> None
     lab.say(artifacts=()).opened.clear()
     lab.own(trust_transport=TrustStore(pins=("sha256/" + "A" * 43 + "=",)))
     assert chain_of(lab, image, path())["separate_from_tls"] is True
+
+
+# The recipient's own certificate
+
+
+def device_ca(folder: Path) -> tuple[bytes, bytes, str]:
+    """Return a device CA, a device's certificate for key agreement (both PEM, by OpenSSL), and its key's digest."""
+
+    def run(*command: str) -> bytes:
+        return subprocess.run(["openssl", *command], check=True, capture_output=True, cwd=folder).stdout
+
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "36500")
+    ca = ("-addext", "keyUsage=critical,keyCertSign")
+    run("req", "-x509", *key, "-keyout", "ca.key", "-subj", "/CN=Device CA", "-out", "ca.pem", *ca)
+    leaf = ("-addext", "keyUsage=critical,keyAgreement", "-addext", "basicConstraints=critical,CA:FALSE")
+    signer = ("-CA", "ca.pem", "-CAkey", "ca.key")
+    run("req", "-x509", *key, "-keyout", "a.key", "-subj", "/CN=A", "-out", "a.pem", *signer, *leaf)
+    spki = run("pkey", "-in", "a.key", "-pubout", "-outform", "DER")
+    return (folder / "ca.pem").read_bytes(), (folder / "a.pem").read_bytes(), hashlib.sha256(spki).hexdigest()
+
+
+def sealed(lab: Any, image: Any, key_id: str) -> None:
+    wrap = Recipient(algorithm="ecies-p256", key=KeyFacts(id=key_id, algorithm="ec-p256", bits=256))
+    lab.artifact(image(b"x" * 32, recipients=(wrap,)))
+
+
+def test_a_recipient_with_a_certificate_of_the_device_ca_is_certified(lab: Any, image: Any, tmp_path: Path) -> None:
+    ca, device, key_id = device_ca(tmp_path)
+    lab.own(trust_devices=TrustStore(anchors=(lab.file("ca.pem", ca),)))
+    lab.key("device-a", file=lab.file("a.pem", device))
+    lab.as_of = "2099-01-01T00:00:00Z"
+    sealed(lab, image, key_id)
+    assert lab.one(PROBE, "recipient").values["certified"] is True
+    values = lab.one(PROBE, "chain", use="recipient").values
+    assert (values["valid"], values["purpose"], values["delegated"]) == (True, True, True)
+
+
+def test_a_certificate_of_another_ca_does_not_certify(lab: Any, image: Any, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    _, device, key_id = device_ca(tmp_path)
+    foreign, _, _ = device_ca(tmp_path / "other")
+    lab.own(trust_devices=TrustStore(anchors=(lab.file("foreign.pem", foreign),)))
+    lab.key("device-a", file=lab.file("a.pem", device))
+    sealed(lab, image, key_id)
+    assert lab.one(PROBE, "recipient").values.get("certified") is not True
+
+
+def test_a_recipient_without_a_certificate_is_not_known_to_be_certified(lab: Any, image: Any) -> None:
+    sealed(lab, image, "ab" * 32)
+    assert "certified" not in lab.one(PROBE, "recipient").values
