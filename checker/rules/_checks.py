@@ -37,8 +37,8 @@ _ORDER: Final = {Verdict.FAIL: 0, Verdict.UNKNOWN: 1, Verdict.PASS: 2}
 class Outcome:
     """The answer of a check.
 
-    `method` is that of the weakest record that a pass rests on, None where it rests on inputs alone. `reasons` are those
-    of every record that leaves something unknown.
+    `method` is that of the weakest record that a pass rests on, None where it rests on inputs alone. `reasons` are
+    those of every record that leaves something unknown.
     """
 
     verdict: Verdict
@@ -91,12 +91,9 @@ def evaluate(check: Mapping[str, Value], scope: Scope) -> Outcome:
         return _input(check, scope)
     name = "all" if "all" in check else "any"
     parts = check[name]
-    outcomes = [evaluate(part, scope) for part in parts if isinstance(part, Mapping)] if _is_list(parts) else []
+    found = parts if isinstance(parts, Sequence) and not isinstance(parts, str) else ()
+    outcomes = [evaluate(part, scope) for part in found if isinstance(part, Mapping)]
     return conjunction(outcomes) if name == "all" else disjunction(outcomes)
-
-
-def _is_list(value: Value) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 def conjunction(outcomes: Iterable[Outcome]) -> Outcome:
@@ -119,7 +116,11 @@ def disjunction(outcomes: Iterable[Outcome]) -> Outcome:
     if passed:
         best = max(passed, key=lambda item: -1 if item.method is None else item.method.rank)
         return replace(best, expected=expected)
-    deciding = max(found, key=lambda item: _ORDER[item.verdict])
+    if not found:
+        return conjunction(())
+    # Of several open ways, the one that has records says more than the one that has none.
+    unknown = [item for item in found if item.verdict is Verdict.UNKNOWN]
+    deciding = next((item for item in unknown if item.observed), (unknown or found)[0])
     return _joined(deciding, found, None, expected)
 
 

@@ -148,7 +148,7 @@ def _test(path: str, test: Value, value: Value | _MissingType, record: Evidence 
     return both(_operator(path, name, given, value, record, setting) for name, given in tests_of(test).items())
 
 
-def _operator(  # noqa: PLR0913 - a field, its test and where to look things up
+def _operator(
     path: str,
     name: str,
     given: Value,

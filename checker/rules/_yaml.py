@@ -1,7 +1,7 @@
 """YAML text of a rule set → plain data with the place of every value; the only place that reads rule files' syntax.
 
-The tree is built from the parser's events without recursion. Tags and duplicate keys are refused; anchors and aliases are
-allowed inside one file, and what they expand to is counted, so that no file grows out of proportion. Only `true`,
+The tree is built from the parser's events without recursion. Tags and duplicate keys are refused; anchors and aliases
+are allowed inside one file, and what they expand to is counted, so that no file grows out of proportion. Only `true`,
 `false`, `null` and whole numbers are more than text: `5.6.1`, `4.10` and `2031-01-01` stay as they were written.
 """
 

@@ -10,11 +10,12 @@ A finding is decided in this order (docs/rules.md, Evaluator):
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Final
 
-from checker.model.evidence import Evidence, EvidenceSet
+from checker.model.evidence import Evidence, EvidenceSet, Value
 from checker.model.finding import Finding, Judgement, Observed
 from checker.model.requirement import Requirement, RuleSet
 from checker.model.terms import Grade, Method, Reading, Reason, Verdict
@@ -44,7 +45,7 @@ class _Group:
     known: bool = True  # False: it is not known whether the group exists
     only: bool = False  # it is the only target of the device
 
-    def has(self, record: Evidence, kinds: Set[str]) -> Truth:
+    def has(self, record: Evidence, kinds: AbstractSet[str]) -> Truth:
         """Return whether a record belongs here. `kinds` are those that have the group's field at all."""
         if record.kind not in kinds:
             return True
@@ -256,7 +257,7 @@ def _of_target(requirement: Requirement, group: _Group, run: _Run) -> Outcome:
 
 
 def _with_document(requirement: Requirement, run: _Run, outcome: Outcome) -> _Answered:
-    """Return the answer of a document where nothing but a claim, or nothing at all, answers; never over a lost record."""
+    """Return a document's answer where only a claim answers, or nothing; never over a lost record."""
     claimed = outcome.verdict is Verdict.PASS and outcome.method is Method.DECLARED
     is_open = outcome.verdict is Verdict.UNKNOWN and not outcome.reasons & LOST
     if not (is_open or claimed):

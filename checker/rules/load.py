@@ -127,7 +127,7 @@ def _entries(files: Files) -> Iterator[Entry]:
                 files.blame(name, (*path, "use"), f"there is no family {item['use']!r}{hint}")
 
 
-def _instantiate(  # noqa: PLR0913 - a use, its place, and its family
+def _instantiate(
     files: Files, name: str, path: Path, item: Mapping[str, Any], step: str, family: tuple[Path, Mapping[str, Any]]
 ) -> Entry:
     values = {key: str(value) for key, value in item.get("with", {}).items()}
@@ -355,5 +355,5 @@ def _check_dependencies(files: Files, rules: RuleSet, known: Mapping[str, Requir
             files.blame(
                 "tiers",
                 ("dependencies", index),
-                f"{item.id}: give step and tier with needs_step and needs_tier, or with needs_requirement; or judged_by",
+                f"{item.id}: give step and tier, with needs_step and needs_tier or needs_requirement; or judged_by",
             )

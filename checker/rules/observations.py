@@ -1,11 +1,11 @@
-"""What lies beyond the table (criteria.md R9): weaknesses that evidence shows, and advisory requirements that failed."""
+"""What lies beyond the table (criteria.md R9): weaknesses in the evidence, and advisory requirements that failed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from checker.model.assessment import Observation
-from checker.model.evidence import Evidence, EvidenceSet
+from checker.model.evidence import Evidence, EvidenceSet, Origin
 from checker.model.finding import Finding
 from checker.model.requirement import ObservationRule, RuleSet
 from checker.model.terms import Severity, Step, Verdict
@@ -52,9 +52,6 @@ def _advisories(rules: RuleSet, findings: tuple[Finding, ...]) -> Iterator[Obser
             step=finding.requirement.step,
             message=f"{title}: {judgement.explanation}" if judgement.explanation else title,
             subject=worst.subject if worst else "",
-            origin=worst.origin if worst else _NOWHERE,
+            origin=worst.origin if worst else Origin(),
             requirement=finding.requirement.id,
         )
-
-
-_NOWHERE = Observation(code="", severity=Severity.INFO, step=Step.SIGN, message="", subject="").origin

@@ -1,9 +1,9 @@
 """Runs the cases of a rule set, and mutates them: what a rule reads must matter, and nothing lost may help.
 
 Each passing case is broken in three ways, one at a time: a field is deleted, a record's method is weakened, a record is
-dropped through the grid. A mutation that still passes is a fault, unless what was broken does not matter to the
-requirement, which has to be shown: the requirement does not read that field of that kind, or the case passes even with
-the record's contrary. No mutation of any other case may pass.
+dropped through the grid. A mutation that still passes is a fault, unless what was broken does not matter, which has to
+be shown: the requirement's check does not read that field of that kind, or the case passes although the record was
+never expected. No mutation of any other case may pass, but for what the language ignores on purpose (`_Excuses`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from checker.model.terms import Grade, Method, Party, Reading, Reason, Verdict
 from checker.rules._files import read_cases
 from checker.rules._kinds import COMMON, Kinds
 from checker.rules._validate import did_you_mean
-from checker.rules.judge import Inputs, judge_one
+from checker.rules.judge import Inputs, answers, judge_one
 from checker.rules.load import Entry, Loaded, fill, load_with_entries
 
 AS_OF: Final = "2026-11-01T00:00:00Z"
@@ -202,25 +202,48 @@ def _mutants(
     rules: RuleSet, requirement: Requirement, case: Case, evidence: EvidenceSet
 ) -> Iterator[tuple[str, EvidenceSet, bool]]:
     """Yield each mutation with a name, and whether it may pass."""
-    passes = case.verdict is _PASS
-    read = paths_of(requirement, case.reading)
-    against = contradicting(requirement)
+    excuse = _Excuses(requirement, case)
     for index, record in enumerate(evidence.records):
-        needless = passes and _needless(rules, requirement, case, evidence, index)
-        yield f"without {record.subject.id} ({record.kind})", evidence.without(index), needless
-        if record.unavailable is None:
-            weaker = replace(record, method=Method.DECLARED)
-            free = needless or (requirement.method is Method.DECLARED and record.kind != "document")
-            if record.method is not Method.DECLARED:
-                yield f"{record.subject.id} only declared", _with(evidence, index, weaker), passes and free
+        needless = excuse.passes and _needless(rules, requirement, case, evidence, index)
+        name = record.subject.id
+        yield f"without {name} ({record.kind})", evidence.without(index), needless or excuse.dropped(record)
+        if record.unavailable is None and record.method is not Method.DECLARED:
+            weaker = _with(evidence, index, replace(record, method=Method.DECLARED))
+            yield f"{name} only declared", weaker, needless or excuse.weakened(record)
         for path, _ in _leaves(record.values, ""):
-            unread = (record.kind, path) not in read
-            excused = (passes and (unread or needless)) or (not passes and (record.kind, path) in against)
-            yield (
-                f"{record.subject.id} without {path}",
-                _with(evidence, index, replace(record, values=_without(record.values, path))),
-                excused,
-            )
+            mutant = _with(evidence, index, replace(record, values=_without(record.values, path)))
+            yield f"{name} without {path}", mutant, needless or excuse.deleted(record, path)
+
+
+class _Excuses:
+    """Which mutations may pass, by docs/rules.md: what the requirement does not read, and what it ignores."""
+
+    def __init__(self, requirement: Requirement, case: Case) -> None:
+        self.requirement = requirement
+        self.passes = case.verdict is _PASS
+        self.exempt = case.verdict is Verdict.NOT_APPLICABLE  # not applicable counts as met, so a pass is no gain
+        self.read = paths_of(requirement, case.reading)
+        self.kinds = {kind for kind, _ in self.read}
+        self.against = set(_paths(requirement.contradicted_by))
+        self.applies = set(_paths(requirement.applies_when))
+        # An open question is what a document is for, whoever left it open (docs/adr/0002).
+        self.document = any(answers(record, requirement.id) for record in case.records)
+
+    def dropped(self, record: Evidence) -> bool:
+        """Return whether losing a record may leave a pass."""
+        return self.exempt and record.kind in {kind for kind, _ in self.applies}
+
+    def weakened(self, record: Evidence) -> bool:
+        """Return whether a record may be no more than declared."""
+        free = self.requirement.method is Method.DECLARED and record.kind != "document"
+        return self.passes and (free or record.kind not in self.kinds)
+
+    def deleted(self, record: Evidence, path: str) -> bool:
+        """Return whether a field may go."""
+        if self.passes:
+            return (record.kind, path) not in self.read
+        ignored = (record.kind, path) in self.against or (self.exempt and (record.kind, path) in self.applies)
+        return ignored or self.document
 
 
 def _with(evidence: EvidenceSet, index: int, record: Evidence) -> EvidenceSet:
@@ -249,11 +272,6 @@ def paths_of(requirement: Requirement, reading: Reading = Reading.LETTER) -> set
     names = ("proves", "clause", "quote", "quote_found", "digest_ok", "current")
     found |= {("document", name) for name in names}
     return found
-
-
-def contradicting(requirement: Requirement) -> set[tuple[str, str]]:
-    """Return the (kind, field) pairs that only `contradicted_by` or `applies_when` need: unknown there is ignored."""
-    return set(_paths(requirement.contradicted_by)) | set(_paths(requirement.applies_when))
 
 
 def _paths(check: Value) -> Iterator[tuple[str, str]]:
