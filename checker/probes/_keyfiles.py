@@ -132,6 +132,7 @@ def _ring(description: Description, files: Files, store: TrustStore, purposes: f
         anchors=loader.certificates(store.anchors),
         intermediates=loader.certificates(store.intermediates),
         crls=loader.crls(store.crls),
+        purposes=store.purposes,
     )
     return Ring(ring, tuple(loader.faults))
 

@@ -250,3 +250,8 @@ def test_a_decryption_key_belongs_to_its_own_artifact(lab: Any, image: Any) -> N
     assert len(_keyfiles.with_decryption(ring, first.ref, files).decryption) == 1
     assert _keyfiles.with_decryption(ring, second.ref, files).decryption == ()
     assert ring.decryption == ()
+
+
+def test_the_purposes_that_the_device_accepts_reach_the_ring(lab: Any) -> None:
+    lab.own(trust_images=TrustStore(purposes=("1.2.3.4",)), trust_logs=TrustStore(purposes=("1.2.3.5",)))
+    assert _keyfiles.image_ring(lab.description, Files(lab.folder)).ring.purposes == ("1.2.3.4",)
