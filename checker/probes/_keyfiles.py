@@ -106,11 +106,6 @@ def image_ring(description: Description, files: Files) -> Ring:
     return _ring(description, files, description.device.trust_images, IMAGE_PURPOSES, named)
 
 
-def log_ring(description: Description, files: Files) -> Ring:
-    """Return everything that update logs may be verified with."""
-    return _ring(description, files, description.device.trust_logs, LOG_PURPOSES, set())
-
-
 def log_keys(description: Description, files: Files) -> tuple[PublicKey, ...]:
     """Return the bare public keys that update logs may be verified with: those of certificates too."""
     device, loader = description.device, _Loader(files)

@@ -6,7 +6,6 @@ otherwise they are examined. A log whose signature or chain is broken says nothi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -491,11 +490,6 @@ def _all_known(answers: Iterable[bool | None]) -> bool | None:
     """Return whether all that is known is true; None where nothing is known."""
     items = [item for item in answers if item is not None]
     return all(items) if items else None
-
-
-def head_payload(text: LogText) -> bytes:
-    """Return the payload that a signed head of a log holds, for whoever writes logs."""
-    return json.dumps({"head": text.head, "events": len(text.events)}, separators=(",", ":")).encode()
 
 
 PROBE = Probe(id=_PROBE, title="Update logs", kinds=_KINDS, expects=_expects, run=_run)
