@@ -229,6 +229,24 @@ def test_a_wrong_key_decrypts_nothing(kit: Any, tool: Any, tmp_path: Path) -> No
     assert member.encryption.decrypted is not True
 
 
+def test_counter_mode_under_a_wrong_key_is_not_called_decrypted(kit: Any, tool: Any, tmp_path: Path) -> None:
+    sealed = aes(tool, FIRMWARE, mode="aes-256-ctr")
+    text = describe(entry("a.enc", sealed, f'encrypted = "aes-ctr-256"; ivt = "{IV}";'))
+    data = newc({"sw-description": text, "a.enc": sealed})
+    for key, decrypted in ((KEY, True), ("11" * 32, None)):
+        (tmp_path / "key").write_text(f"{key} {IV}\n")
+        assert kit.open(data, decryption=[tmp_path / "key"]).images[0].encryption.decrypted is decrypted
+
+
+def test_repeated_blocks_betray_a_codebook_though_byte_values_are_even(kit: Any) -> None:
+    codebook = bytes(range(256)) * 16
+    text = describe(entry("a", codebook, f'encrypted = true; ivt = "{IV}";'))
+    image = kit.open(newc({"sw-description": text, "a": codebook}))
+    assert "repeated-blocks" in kit.codes(image)
+    assert "biased-ciphertext" not in kit.codes(image)
+    assert image.images[0].encryption.encrypted is False
+
+
 def test_plain_bytes_that_are_called_encrypted_are_not(kit: Any) -> None:
     text = describe(entry("a.enc", FIRMWARE, f'encrypted = true; ivt = "{IV}";'))
     image = kit.open(newc({"sw-description": text, "a.enc": FIRMWARE}))
