@@ -7,7 +7,7 @@ offsets need no decryption key to be seen. A sample never proves the fleet, so i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 from typing import Final
@@ -45,6 +45,8 @@ class _Cipher:
     source: Source = field(repr=False, compare=False)
     span: Span
     plaintext: Source | None = field(default=None, repr=False, compare=False)
+    inner: bool = False  # it lies in an image inside a member
+    wrapped: bool = False  # metadata in an envelope: what is around the ciphertext repeats by nature
 
     @cached_property
     def digest(self) -> bytes:
@@ -63,9 +65,14 @@ class _Sealed:
     recipients: tuple[Recipient, ...]
 
     @property
+    def outer(self) -> tuple[_Cipher, ...]:
+        """Return the encrypted parts of the deliverable itself, without those of images inside its members."""
+        return tuple(part for part in self.parts if not part.inner)
+
+    @property
     def content(self) -> frozenset[str]:
         """Return the digests of the content keys that could be unwrapped; none if one could not."""
-        digests = [part.encryption.content_key_digest for part in self.parts]
+        digests = [part.encryption.content_key_digest for part in self.outer]
         return frozenset(digests) if digests and all(digests) else frozenset()
 
 
@@ -135,8 +142,10 @@ def _sealed(files: Files, opened: Opened) -> _Sealed | None:
     except OtauditError:
         return None
     parts = tuple(_parts(opened.artifact, source, opened.ref.id, ""))
-    recipients = tuple(recipient for artifact in opened.artifact.walk() for recipient in artifact.recipients)
-    return _Sealed(opened=opened, encrypted=bool(parts), parts=parts, recipients=recipients)
+    # Protect reads the outer deliverable, Process the inner images (criteria.md DEP5): a key that all radios of a model
+    # share inside says nothing about who can open the deliverable, and a key of its own inside would not mend it.
+    encrypted = any(not part.inner for part in parts)
+    return _Sealed(opened=opened, encrypted=encrypted, parts=parts, recipients=opened.artifact.recipients)
 
 
 def _parts(artifact: Artifact, source: Source, where: str, name: str) -> Iterator[_Cipher]:
@@ -159,9 +168,11 @@ def _parts(artifact: Artifact, source: Source, where: str, name: str) -> Iterato
                 source=source,
                 span=image.span,
                 plaintext=clear,
+                wrapped=image.role == "metadata",
             )
-        elif image.inner is not None and image.source is not None:
-            yield from _parts(image.inner, _window(image.source, path), f"{where}{path}", path)
+        if image.inner is not None and image.source is not None:
+            inside = _parts(image.inner, _window(image.source, path), f"{where}{path}", path)
+            yield from (replace(part, inner=True) for part in inside)
 
 
 def _window(source: Source, name: str) -> Source:
@@ -213,7 +224,7 @@ def _fresh(group: Mapping[str, tuple[_Sealed, ...]], compared: Mapping[str, Valu
 def _compared(group: Mapping[str, tuple[_Sealed, ...]]) -> dict[str, Value]:
     """Return what differs between the members of a group, each with its own field; None where it is not known."""
     members = list(group.values())
-    parts = [[part for item in items for part in item.parts] for items in members]
+    parts = [[part for item in items for part in item.outer] for items in members]
     reused, same = _ciphertexts(parts)
     return {
         "wrapped_key_distinct": _disjoint(members, lambda item: {r.wrapped for r in item.recipients}),
@@ -264,7 +275,7 @@ def _ciphertexts(groups: Sequence[Sequence[_Cipher]]) -> tuple[bool | None, bool
         for first, second in combinations(groups, 2)
         for one in first
         for two in second
-        if one.name == two.name
+        if one.name == two.name and not (one.wrapped or two.wrapped)
     ][:_MAX_PAIRS]
     if not pairs:
         return None, None
