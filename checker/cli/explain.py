@@ -18,7 +18,7 @@ def explain(
 ) -> None:
     """Explain one requirement: seed words, reading, what would prove it, how to meet it, references."""
     from checker.report._explain import explanation, finding_of
-    from checker.rules.load import load_default, load_folder
+    from checker.rules.load import load, load_default
 
-    ruleset = load_folder(rules) if rules else load_default()
+    ruleset = load(rules) if rules else load_default()
     typer.echo(explanation(ruleset, requirement, finding_of(report, requirement) if report else None), nl=False)

@@ -18,9 +18,9 @@ _FOLDER = typer.Option("--rules", metavar="FOLDER", help="Another rule set.")
 @app.command("list")
 def list_(*, rules: Annotated[Path | None, _FOLDER] = None) -> None:
     """List every requirement: id, tier, how it can be proved, title."""
-    from checker.rules.load import load_default, load_folder
+    from checker.rules.load import load, load_default
 
-    ruleset = load_folder(rules) if rules else load_default()
+    ruleset = load(rules) if rules else load_default()
     typer.echo(f"{ruleset.id} {ruleset.version}  sha256:{ruleset.digest}  {ruleset.title}")
     for item in ruleset.requirements:
         proof = "by document" if item.by_document else item.method

@@ -1,0 +1,100 @@
+"""One run, from a description to an assessment. It reads like the one direction of the design: no arrow runs back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from checker import __version__
+from checker.assessment.assess import Request
+from checker.assessment.assess import assess as assess_findings
+from checker.assessment.gate import Demands
+from checker.description.load import load
+from checker.description.model import Description
+from checker.io.files import Files
+from checker.model.assessment import Assessment, Identity
+from checker.model.terms import Reading, Severity, Step, Tier
+from checker.probes._run import keyring, open_artifacts
+from checker.probes._run import run as run_probes
+from checker.probes.contract import Context, Opened
+from checker.rules.judge import Inputs, judge
+from checker.rules.load import load as load_rules
+from checker.rules.load import load_default
+from checker.rules.observations import observe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the caller decides: the clock, the gate, the reading, the rule set and what the tool may touch."""
+
+    as_of: str  # RFC 3339, UTC
+    gate: Mapping[Step, Tier] | None = None  # None: the description's policy, else Basic on every row
+    reading: Reading | None = None  # None: the description's policy, else the rule set's
+    fail_on_findings: Severity | None = None
+    waivers: bool = True
+    rules: Path | None = None
+    allow_outside: bool = False
+
+
+def assess(update: Path, options: Options) -> Assessment:
+    """Assess one update: description and artifacts → evidence → findings → assessment.
+
+    Raises:
+        DescriptionError: the description is not valid; carries every problem with its place.
+        RuleError: the rule set is not valid.
+        InputError: the description cannot be read. (What it names, and cannot be read, becomes evidence that says so.)
+    """
+    rules = load_rules(options.rules) if options.rules else load_default()
+    description = load(update, allow_outside=options.allow_outside)
+    files = Files(update.parent, options.allow_outside)
+    keys = keyring(description, files)
+    opened = open_artifacts(description, files, keys, options.as_of)
+    evidence = run_probes(Context(description=description, opened=opened, keys=keys, files=files, as_of=options.as_of))
+    findings = judge(rules, evidence, _inputs(description, options))
+    observations = observe(rules, findings, evidence)
+    artifacts = tuple(item.artifact for item in opened if item.artifact is not None)
+    request = _request(description, options)
+    return assess_findings(rules, evidence, findings, observations, _identity(description, opened), request, artifacts)
+
+
+def _inputs(description: Description, options: Options) -> Inputs:
+    return Inputs(
+        as_of=options.as_of,
+        support_until=description.device.support_until,
+        send_endpoint=description.policy.send_endpoint,
+    )
+
+
+def _request(description: Description, options: Options) -> Request:
+    policy = description.policy
+    return Request(
+        as_of=options.as_of,
+        tool_version=__version__,
+        reading=options.reading or Reading(policy.reading),
+        claims=description.claims,
+        demands=Demands(
+            tiers=options.gate or policy.gate or None,
+            waivers=policy.waivers if options.waivers else (),
+            fail_on_findings=options.fail_on_findings or policy.fail_on_findings,
+        ),
+        send_endpoint=policy.send_endpoint,
+    )
+
+
+def _identity(description: Description, opened: Sequence[Opened]) -> Identity:
+    device = description.device
+    return Identity(
+        vendor=device.vendor,
+        model=device.model,
+        update=description.id,
+        version=description.version,
+        device_id=device.id,
+        support_until=device.support_until,
+        artifacts=tuple(
+            (item.ref.file.path, item.artifact.format, item.artifact.size, item.artifact.sha256)
+            if item.artifact
+            else (item.ref.file.path, "", 0, "")
+            for item in opened
+        ),
+    )
