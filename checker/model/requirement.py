@@ -17,6 +17,10 @@ class Reference:
     section: str = ""
     status: str = "V"  # V the text was read, S seen second-hand, M from memory: section withheld from reports
 
+    def printable(self) -> str:
+        """Return what a report may print: the section only where somebody has checked it (criteria.md 9.6)."""
+        return f"{self.document} {self.section}" if self.section and self.status in ("V", "S") else self.document
+
 
 @dataclass(frozen=True, kw_only=True)
 class Requirement:

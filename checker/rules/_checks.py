@@ -23,10 +23,10 @@ from checker.rules._conditions import (
     holds,
     inputs_hold,
     look_up,
-    moment,
     negate,
     shown,
 )
+from checker.rules.times import moment
 
 QUANTIFIERS: Final = ("every", "some", "none")
 MAX_SHOWN: Final = 8  # records that a finding shows, counter-examples first

@@ -6,18 +6,15 @@ else the first unknown one, else the first.
 
 from __future__ import annotations
 
-import datetime as dt
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from checker.model.evidence import Evidence, Value
 from checker.model.terms import Reason
+from checker.rules.times import is_date, moment
 
 Truth = bool | None
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
-_TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?([Zz]|[+-]\d{2}:\d{2})")
 
 
 class _MissingType:
@@ -227,20 +224,9 @@ def _compare(value: Value, wanted: Value) -> int | None:
     left, right = moment(value), moment(wanted)
     if left is None or right is None:
         return None
-    if _DATE.fullmatch(str(value)) or _DATE.fullmatch(str(wanted)):
+    if is_date(str(value)) or is_date(str(wanted)):
         return (left.date() > right.date()) - (left.date() < right.date())
     return (left > right) - (left < right)
-
-
-def moment(value: Value) -> dt.datetime | None:
-    """Return an ISO 8601 date or an RFC 3339 time as a moment in UTC; None for anything else."""
-    if not isinstance(value, str) or not (_DATE.fullmatch(value) or _TIME.fullmatch(value)):
-        return None
-    try:
-        found = dt.datetime.fromisoformat(value.upper())
-        return found.replace(tzinfo=dt.UTC) if found.tzinfo is None else found.astimezone(dt.UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _at_least(value: Value, wanted: Value) -> Truth:

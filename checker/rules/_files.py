@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources.abc import Traversable
 from typing import Any, Final
 
@@ -121,10 +122,14 @@ def _read(files: Files, role: str, name: str, shape: str) -> None:
 
 def shape_faults(data: Value, shape: str) -> Iterator[tuple[Path, str]]:
     """Yield every fault of a file's data against its shape, a definition of `schemas/rules.schema.json`."""
-    schema = json.loads(resources.read("schemas", "rules.schema.json"))
-    validator = Draft202012Validator({"$ref": f"#/$defs/{shape}", "$defs": schema["$defs"]})
-    for error in validator.iter_errors(data):
+    for error in _validator(shape).iter_errors(data):
         yield from _explain(error)
+
+
+@cache
+def _validator(shape: str) -> Draft202012Validator:
+    schema = json.loads(resources.read("schemas", "rules.schema.json"))
+    return Draft202012Validator({"$ref": f"#/$defs/{shape}", "$defs": schema["$defs"]})
 
 
 def _explain(error: ValidationError) -> Iterator[tuple[Path, str]]:

@@ -9,9 +9,10 @@ from typing import Final
 
 from checker.model.evidence import Value
 from checker.rules._checks import QUANTIFIERS
-from checker.rules._conditions import OPERATORS, moment
+from checker.rules._conditions import OPERATORS
 from checker.rules._kinds import FieldType, Kinds
 from checker.rules._yaml import Path
+from checker.rules.times import moment
 
 Found = tuple[Path, str]  # a path below the tree, and what is wrong there
 

@@ -313,6 +313,8 @@ def _check_table(files: Files, rules: RuleSet) -> None:
             cells = [cell for cell in rules.cells if (cell.step, cell.tier) == (step, tier)]
             if len(cells) != 1:
                 files.blame("tiers", ("cells",), f"the cell {step} {tier} is there {len(cells)} times, not once")
+            elif cells[0].by_reference and tier is Tier.BASIC:
+                files.blame("tiers", ("cells",), f"the cell {step} {tier} has nothing on its left to refer to")
             elif not cells[0].by_reference and not _asks(rules, step, tier):
                 files.blame("tiers", ("cells",), f"no blocking requirement asks for the cell {step} {tier}")
     for index, cell in enumerate(rules.cells):
