@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from checker.io.limits import CHUNK
 from checker.io.sources import FileSource
 from checker.model.artifact import Source, Span
 
+ADLER: Final = "adler-32"
 _HASHLIB: Final = {
     "md5": "md5",
     "sha-1": "sha1",
@@ -75,9 +77,22 @@ class Hasher(Protocol):
         """Return the value so far."""
 
 
+class _Adler:
+    """Adler-32 (RFC 1950, 8.2) as a `hashlib` object; its low half is one more than the sum of all bytes."""
+
+    def __init__(self) -> None:
+        self._value = 1
+
+    def update(self, data: bytes | memoryview, /) -> None:
+        self._value = zlib.adler32(data, self._value)
+
+    def digest(self) -> bytes:
+        return self._value.to_bytes(4, "big")
+
+
 def supported(algorithm: str) -> bool:
     """Return whether the engine can compute this digest or checksum."""
-    return algorithm in _HASHLIB or resolve(algorithm) in CATALOGUE
+    return algorithm in _HASHLIB or algorithm == ADLER or resolve(algorithm) in CATALOGUE
 
 
 def hasher(algorithm: str) -> Hasher:
@@ -86,6 +101,8 @@ def hasher(algorithm: str) -> Hasher:
     Raises:
         UnsupportedAlgorithmError: nothing here computes it.
     """
+    if algorithm == ADLER:
+        return _Adler()
     if resolve(algorithm) in CATALOGUE:
         return Checksum(algorithm)
     try:

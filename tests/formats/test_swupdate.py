@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from checker.errors import FormatError, LimitError, UnknownFormatError
 from checker.formats import _cpio, swupdate
 from checker.formats._sw_description import read_description
+from checker.io.digests import compute
 from checker.io.limits import MAX_MEMBERS
 from checker.io.sources import BytesSource
 from checker.model.artifact import Span
@@ -462,10 +464,14 @@ def test_a_million_members_are_refused_at_the_limit(kit: Any) -> None:
         kit.open(bytes(data))
 
 
-@pytest.mark.parametrize("size", [0, 1, 3, 65_535, 65_536, 65_537, 300_000])
-def test_the_fast_sum_is_the_sum_of_all_bytes(size: int) -> None:
+@pytest.mark.parametrize("size", [0, 1, 3, 257, 258, 65_537, 300_000])
+def test_the_check_field_is_the_sum_of_all_bytes_and_one_more_is_found(size: int) -> None:
     data = os.urandom(size // 2) + b"\xff" * (size - size // 2)
-    assert _cpio.checksum(BytesSource("x", data), Span(0, size)) == sum(data) & 0xFFFFFFFF
+    total = sum(data) & 0xFFFFFFFF
+    source = BytesSource("x", data)
+    adler = compute([_cpio.sum_request(source, member := _cpio.Member("x", Span(0, size), total))]).popitem()[1]
+    assert _cpio.sum_matches(member, adler)
+    assert not _cpio.sum_matches(replace(member, checksum=total + 1), adler)
 
 
 def test_an_archive_without_a_description_first_is_not_claimed(kit: Any) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import resource
 import subprocess
+import zlib
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,13 @@ def test_a_source_that_ends_too_soon_is_said_so_with_the_offset(file: Path) -> N
 def test_an_in_memory_source_that_ends_too_soon_is_said_so() -> None:
     with pytest.raises(FormatError, match="ends here"):
         compute([DigestRequest.over("sha-256", BytesSource("x", b"abc"), Span(0, 4))])
+
+
+def test_adler_32_is_the_one_of_zlib(file: Path) -> None:
+    with FileSource(file, "image.bin") as source:
+        assert compute([DigestRequest.over("adler-32", source)]).popitem()[1] == zlib.adler32(CONTENT).to_bytes(
+            4, "big"
+        )
 
 
 def test_an_unknown_algorithm_is_refused_and_not_supported() -> None:
