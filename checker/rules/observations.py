@@ -35,6 +35,7 @@ def _weakness(rules: RuleSet, record: Evidence, code: str) -> Observation:
         message=f"{rule.title}: {said}" if said else rule.title,
         subject=str(record.subject),
         origin=record.origin,
+        fix=rule.fix,
     )
 
 
@@ -54,4 +55,5 @@ def _advisories(rules: RuleSet, findings: tuple[Finding, ...]) -> Iterator[Obser
             subject=worst.subject if worst else "",
             origin=worst.origin if worst else Origin(),
             requirement=finding.requirement.id,
+            fix=(rule.fix if rule else "") or finding.fix,
         )

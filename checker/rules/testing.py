@@ -80,6 +80,9 @@ def _requirement(
             yield _bad(requirement, "cases", f"there is no file tests/{requirement.id}.yaml")
             return
         data = fill(document.data, entry.values)
+        if data["requirement"] not in (requirement.id, entry.family):
+            yield _bad(requirement, "cases", f"the file says that it is for {data['requirement']}")
+            return
         cases = [_case(item) for item in data["cases"]]
     except (RuleError, ValueError) as error:
         yield _bad(requirement, "cases", str(error))
