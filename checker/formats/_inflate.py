@@ -1,0 +1,168 @@
+"""Compressed data as a source: gzip (RFC 1952) and xz are decompressed as they are read, within hard limits.
+
+A few read positions are kept, so that several readers, each going forward, do not start again for each other; a read
+that lies behind all of them starts at the beginning.
+"""
+
+from __future__ import annotations
+
+import lzma
+import threading
+import zlib
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from checker.errors import FormatError, LimitError
+from checker.io.limits import CHUNK, MAX_HEADER
+from checker.model.artifact import Source, Span
+
+MAX_INFLATED: Final = 4 * 1024**3  # bytes of one decompressed payload: gzip makes 1000 of one, xz 7000
+XZ_MEMORY: Final = 128 * 1024**2  # bytes that one xz stream may ask for; `xz -9` needs 65 MiB
+MAGICS: Final = {"gzip": b"\x1f\x8b", "xz": b"\xfd7zXZ\x00", "zstd": b"\x28\xb5\x2f\xfd"}
+_CURSORS: Final = 4
+_STEP: Final = 64 * 1024  # bytes of input at a time
+_HEAD: Final = 64 * 1024  # decompressed bytes that are kept: formats look at a file's beginning again and again
+
+
+def compression(head: bytes) -> str:
+    """Return `gzip`, `xz` or `zstd` by the first bytes, or nothing."""
+    return next((name for name, magic in MAGICS.items() if head.startswith(magic)), "")
+
+
+def _decompressor(kind: str) -> Any:  # noqa: ANN401 - zlib's and lzma's objects have no common type
+    return zlib.decompressobj(31) if kind == "gzip" else lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
+
+
+@dataclass
+class _Cursor:
+    """One forward pass over the compressed data."""
+
+    parent: Source
+    span: Span
+    kind: str
+    base: int = 0  # where `ready` begins in the decompressed data
+    used: int = 0  # bytes of `ready` that were taken or skipped
+    ready: bytes = b""
+    offset: int = 0  # in the compressed data
+    ended: bool = False
+    running: Any = None
+    pending: bytes = b""
+
+    @property
+    def position(self) -> int:
+        """Return where the next byte lies in the decompressed data."""
+        return self.base + self.used
+
+    def read(self, start: int, length: int, limit: int) -> bytes:
+        """Return bytes from `start`, which does not lie behind the position."""
+        parts, wanted = [], length
+        while wanted and (self.used < len(self.ready) or self._fill(limit)):
+            self.used = min(self.used + max(start - self.position, 0), len(self.ready))
+            piece = self.ready[self.used : self.used + wanted]
+            self.used += len(piece)
+            parts.append(piece)
+            wanted -= len(piece)
+        return b"".join(parts)
+
+    def _fill(self, limit: int) -> bool:
+        """Decompress some more; False at the end."""
+        self.base, self.used, self.ready = self.position, 0, b""
+        while not self.ended and not self.ready:
+            if self.base > limit:
+                text = f"more than {limit} bytes come out of {self.span.size}"
+                raise LimitError(text, offset=self.span.start, field=f"{self.kind} data")
+            self._step()
+        return bool(self.ready)
+
+    def _step(self) -> None:
+        if self.running is None:
+            self.running = _decompressor(self.kind)
+        if not self.pending and (self.kind == "gzip" or self.running.needs_input):
+            self.pending = self._input()
+        given = self.pending
+        try:
+            self.ready = self.running.decompress(given, CHUNK)
+        except (zlib.error, lzma.LZMAError, EOFError, MemoryError) as error:
+            raise self._error(f"is damaged: {error}") from error
+        self.pending = self.running.unconsumed_tail if self.kind == "gzip" else b""
+        if self.running.eof:
+            self._next_stream()
+        elif not given and not self.ready:
+            raise self._error("ends before its last block")
+
+    def _input(self) -> bytes:
+        data = self.parent.read(self.span.start + self.offset, min(_STEP, self.span.size - self.offset))
+        self.offset += len(data)
+        return data
+
+    def _next_stream(self) -> None:
+        """Go on with a stream that follows directly; other bytes are no part of the data."""
+        rest = self.running.unused_data
+        more = min(_STEP, self.span.size - self.offset)
+        if len(rest) < len(MAGICS[self.kind]) and more:
+            rest += self._input()
+        self.running, self.pending = None, rest
+        self.ended = not rest.startswith(MAGICS[self.kind])
+
+    def _error(self, message: str) -> FormatError:
+        return FormatError(message, offset=self.span.start + self.offset, field=f"{self.kind} data")
+
+
+@dataclass(frozen=True)
+class Inflated:
+    """The decompressed form of a range. `size` is an upper bound; reads come back short at the true end."""
+
+    parent: Source = field(repr=False)
+    span: Span
+    kind: str  # gzip | xz
+    size: int = MAX_INFLATED
+    _cursors: list[_Cursor] = field(default_factory=list, repr=False, compare=False)
+    _head: list[bytes] = field(default_factory=list, repr=False, compare=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """Return the parent's name."""
+        return self.parent.name
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return `length` decompressed bytes from `offset`, fewer only at the end.
+
+        Raises:
+            LimitError: more than `size` bytes come out.
+            FormatError: the data are damaged or cut short.
+        """
+        with self._lock:
+            if offset + length <= _HEAD:
+                return self._beginning()[offset : offset + max(length, 0)]
+            return self._cursor(offset).read(offset, max(length, 0), self.size)
+
+    def _beginning(self) -> bytes:
+        if not self._head:
+            self._head.append(self._cursor(0).read(0, _HEAD, self.size))
+        return self._head[0]
+
+    def _cursor(self, offset: int) -> _Cursor:
+        """Return the nearest cursor that is not past `offset`, most recently used last."""
+        fitting = [cursor for cursor in self._cursors if cursor.position <= offset]
+        if fitting:
+            found = max(fitting, key=lambda cursor: cursor.position)
+            self._cursors.remove(found)
+        else:
+            found = _Cursor(self.parent, self.span, self.kind)
+            del self._cursors[: max(0, len(self._cursors) - _CURSORS + 1)]
+        self._cursors.append(found)
+        return found
+
+
+def inflate(parent: Source, span: Span, kind: str, limit: int = MAX_HEADER) -> bytes:
+    """Return a whole decompressed range of at most `limit` bytes.
+
+    Raises:
+        LimitError: more than `limit` bytes come out.
+        FormatError: the data are damaged or cut short.
+    """
+    data = _Cursor(parent, span, kind).read(0, limit + 1, limit)
+    if len(data) > limit:
+        raise LimitError(f"more than {limit} bytes come out of {span.size}", offset=span.start, field=f"{kind} data")
+    return data

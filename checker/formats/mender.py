@@ -1,0 +1,585 @@
+"""Mender artifacts (.mender), versions 2 and 3: a tar archive whose signed manifest names every file by its SHA-256.
+
+Source: mendersoftware/mender-artifact Documentation/artifact-format-v2.md and -v3.md, artifact/signer.go.
+
+The chain is: signature → manifest → SHA-256 of `version`, of the header archive as it lies in the file, and of each
+payload file inside its (compressed) data archive. `manifest-augment` and `header-augment` are signed by nobody.
+The format knows no encryption, no key id and no rollback counter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from checker.crypto.keys import PublicKey
+from checker.crypto.signatures import Candidate
+from checker.errors import FormatError, LimitError
+from checker.formats import _common as common
+from checker.formats import _tar
+from checker.formats._inflate import MAX_INFLATED, Inflated, compression, inflate
+from checker.formats._mender_header import Header, read_header, read_manifest, read_version
+from checker.formats._raw_signature import from_base64, judge
+from checker.formats.contract import Context, Format, Parse
+from checker.io.digests import DigestRequest, digest
+from checker.io.limits import MAX_HEADER, MAX_MEMBERS
+from checker.io.reader import Reader
+from checker.io.sources import BytesSource, Window
+from checker.model.artifact import (
+    INEXPRESSIBLE,
+    Artifact,
+    Coverage,
+    DigestCheck,
+    Image,
+    Signature,
+    Source,
+    Span,
+    Version,
+    Weakness,
+)
+from checker.model.terms import Outcome
+
+WEAKNESSES: Final = (
+    *common.WEAKNESSES,
+    "inner-unreadable",
+    "malformed",
+    "missing-member",
+    "script-member",
+    "trailing-data",
+    "unauthenticated-member",
+    "unreferenced-member",
+)
+VERSION, MANIFEST, SIGNATURE, AUGMENT = "version", "manifest", "manifest.sig", "manifest-augment"
+_ARCHIVE: Final = r"\.tar(?:\.gz|\.xz|\.zst)?"
+# The order that installers demand; every member has its place.
+_ORDER: Final = tuple(
+    re.compile(pattern)
+    for pattern in (
+        re.escape(VERSION),
+        re.escape(MANIFEST),
+        re.escape(SIGNATURE),
+        re.escape(AUGMENT),
+        "header" + _ARCHIVE,
+        "header-augment" + _ARCHIVE,
+        "data/([0-9]{4})" + _ARCHIVE,
+    )
+)
+_VERSION, _MANIFEST, _SIGNATURE, _AUGMENT, _HEADER, _HEADER_AUGMENT, _DATA = range(7)
+_ONCE: Final = range(_DATA)
+_FOLDER: Final = len("data/0000")
+MAX_FILES: Final = MAX_MEMBERS
+MAX_OPENED: Final = 16  # files of one payload: reading many small ones out of one compressed archive takes long
+MAX_COMPRESSED: Final = 2  # compressed containers inside one another: going back in one costs a pass over all above
+
+
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    """One payload file. `span` is its content in the artifact, or its whole data archive where that is compressed."""
+
+    name: str  # as in the manifest: data/0000/rootfs.img
+    number: int  # of the payload
+    source: Source = field(repr=False)
+    span: Span
+    end: int = 0  # in the decompressed archive
+    compressed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Layout:
+    """The members by place, what the manifests say, and the files inside the data archives."""
+
+    version: int
+    manifest: _tar.Member
+    places: Mapping[int, tuple[_tar.Member, ...]]
+    stated: Mapping[str, str]
+    augmented: Mapping[str, str]
+    header: Header | None
+    header_note: str
+    files: tuple[_File, ...]
+    closed: Mapping[str, str]  # data archives that cannot be read, and why
+    end: int  # of the last member
+
+    def one(self, place: int) -> _tar.Member | None:
+        """Return the only member of a place."""
+        return next(iter(self.places.get(place, ())), None)
+
+    @property
+    def archives(self) -> tuple[_tar.Member, ...]:
+        """Return the data archives."""
+        return self.places.get(_DATA, ())
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Bundle:
+    """Everything about the artifact that the verdicts are made of."""
+
+    source: Source
+    layout: _Layout
+    signatures: tuple[Signature, ...]
+    checks: Mapping[str, tuple[DigestCheck, ...]]  # by name in the manifest
+    unnamed: tuple[_File, ...]
+    depth: int
+
+    @property
+    def valid(self) -> bool:
+        """Return whether the signature verifies."""
+        return any(signature.outcome is Outcome.VALID for signature in self.signatures)
+
+    @property
+    def reached(self) -> bool:
+        """Return whether a signature covers the manifest that is not known to be wrong."""
+        return any(signature.outcome in common.REACHING for signature in self.signatures)
+
+    @property
+    def header_holds(self) -> bool:
+        """Return whether the header archive is the one that the manifest names."""
+        member = self.layout.one(_HEADER)
+        return member is not None and bool(self.checks.get(member.name)) and _all_match(self.checks[member.name])
+
+
+def _all_match(checks: Iterable[DigestCheck]) -> bool:
+    return all(check.matches for check in checks)
+
+
+def _detect(source: Source, context: Context) -> bool:  # noqa: ARG001 - the contract's signature
+    first = _tar.first_member(source)
+    if first is None or first.name != VERSION:
+        return False
+    return b'"mender"' in source.read(first.span.start, min(first.span.size, 1024))
+
+
+def _parse(source: Source, context: Context) -> Parse:
+    layout = _read_layout(source)
+    signatures = _signatures(source, layout, context)
+    valid = any(signature.outcome is Outcome.VALID for signature in signatures)
+    checks: dict[str, list[DigestCheck]] = defaultdict(list)
+    unnamed: list[_File] = []
+    for name, content, span in _contents(source, layout):
+        # One at a time and in order, so that a compressed archive is decompressed once, going forward.
+        request = DigestRequest.over("sha-256", content)
+        answers = yield (request,)
+        found = _check(layout, name, span, answers[request], valid=valid)
+        if found is not None:
+            checks[name].append(found)
+        else:
+            unnamed.append(_File(name=name, number=0, source=content, span=span))
+    for check in _unreadable(layout, valid=valid):
+        checks[check.name].append(check)
+    done = {name: tuple(found) for name, found in checks.items()}
+    bundle = _Bundle(
+        source=source,
+        layout=layout,
+        signatures=signatures,
+        checks=done,
+        unnamed=tuple(unnamed),
+        depth=context.depth,
+    )
+    return _artifact(bundle)
+
+
+# The archive
+
+
+def _read_layout(source: Source) -> _Layout:
+    places, end = _places(source)
+    texts = {}
+    for place, member in (
+        (place, found[0]) for place, found in places.items() if place in {_VERSION, _MANIFEST, _AUGMENT}
+    ):
+        texts[place] = Reader(source, member.span.start, member.span.end).take(member.span.size, member.name)
+    if _VERSION not in texts or _MANIFEST not in texts:
+        raise FormatError("there is no version or no manifest", field="tar")
+    header, note = _read_header(source, next(iter(places.get(_HEADER, ())), None))
+    files, closed = _files(source, places.get(_DATA, ()))
+    return _Layout(
+        version=read_version(texts[_VERSION]),
+        manifest=places[_MANIFEST][0],
+        places=places,
+        stated=read_manifest(texts[_MANIFEST], MANIFEST),
+        augmented=read_manifest(texts[_AUGMENT], AUGMENT) if _AUGMENT in texts else {},
+        header=header,
+        header_note=note,
+        files=files,
+        closed=closed,
+        end=end,
+    )
+
+
+def _places(source: Source) -> tuple[dict[int, tuple[_tar.Member, ...]], int]:
+    """Return the members by their place in the order, and where the last one ends."""
+    places: dict[int, tuple[_tar.Member, ...]] = {}
+    before, end = 0, 0
+    for member in _tar.members(source):
+        if member.span.end > source.size:
+            raise FormatError("ends behind the file", offset=member.span.start, field=member.name[:200])
+        place = next((place for place, pattern in enumerate(_ORDER) if pattern.fullmatch(member.name)), None)
+        if place is None or place < before or (place in _ONCE and place in places):
+            text = f"{member.name[:200]!r} has no place here; the order is version, manifest, header, data"
+            raise FormatError(text, offset=member.span.start, field="tar")
+        places[place] = (*places.get(place, ()), member)
+        before, end = place, member.span.end
+    return places, end
+
+
+def _read_header(source: Source, member: _tar.Member | None) -> tuple[Header | None, str]:
+    """Return what the header archive says, or why it cannot be read."""
+    if member is None:
+        raise FormatError("there is no header archive", field="tar")
+    kind = compression(source.read(member.span.start, 8))
+    if kind == "zstd":
+        return None, f"cannot read {member.name}: zstd"
+    if kind:
+        return read_header(BytesSource(member.name, inflate(source, member.span, kind))), ""
+    if member.span.size > MAX_HEADER:
+        raise LimitError(f"more than MAX_HEADER ({MAX_HEADER}) bytes", offset=member.span.start, field=member.name)
+    return read_header(Window(source, member.name, member.span.start, member.span.size)), ""
+
+
+def _files(source: Source, archives: Iterable[_tar.Member]) -> tuple[tuple[_File, ...], dict[str, str]]:
+    """Return the files of all data archives, and which archives cannot be read."""
+    files: list[_File] = []
+    closed: dict[str, str] = {}
+    room = MAX_INFLATED
+    for archive in archives:
+        kind = compression(source.read(archive.span.start, 8))
+        if kind == "zstd":
+            closed[archive.name] = f"cannot read {archive.name}: zstd"
+            continue
+        found = list(_inside(source, archive, kind, room))
+        room -= max((file.end for file in found), default=0) if kind else 0
+        files += found
+        if len(files) > MAX_FILES:
+            raise LimitError(f"more than {MAX_FILES} payload files", offset=archive.span.start, field=archive.name)
+    return tuple(files), closed
+
+
+def _inside(source: Source, archive: _tar.Member, kind: str, room: int) -> Iterator[_File]:
+    """Yield the files of a data archive; decompressed, it may take at most `room` bytes."""
+    plain = Window(source, archive.name, archive.span.start, archive.span.size)
+    content = Inflated(source, archive.span, kind) if kind else plain
+    folder = archive.name[:_FOLDER]
+    for member in _tar.members(content):
+        start = archive.span.start + member.span.start
+        span = archive.span if kind else Span(start, start + member.span.size)
+        if not kind and span.end > archive.span.end:
+            raise FormatError(f"{member.name[:200]!r} ends behind its archive", offset=start, field=archive.name)
+        if kind and member.span.end > room:
+            text = f"payloads of more than MAX_INFLATED ({MAX_INFLATED}) bytes"
+            raise LimitError(text, offset=archive.span.start, field=archive.name)
+        name = f"{folder}/{member.name}"
+        yield _File(
+            name=name,
+            number=int(folder[-4:]),
+            source=Window(content, name, member.span.start, member.span.size),
+            span=span,
+            end=member.span.end,
+            compressed=bool(kind),
+        )
+
+
+def _contents(source: Source, layout: _Layout) -> Iterator[tuple[str, Source, Span]]:
+    """Yield what a manifest may name, with its content and where it lies."""
+    for place in (_VERSION, _HEADER, _HEADER_AUGMENT):
+        member = layout.one(place)
+        if member is not None:
+            yield member.name, Window(source, member.name, member.span.start, member.span.size), member.span
+    for file in layout.files:
+        yield file.name, file.source, file.span
+
+
+def _check(layout: _Layout, name: str, span: Span, actual: bytes, *, valid: bool) -> DigestCheck | None:
+    """Return the comparison with the signed manifest, else with the augmented one, which nobody signed."""
+    expected = layout.stated.get(name) or layout.augmented.get(name)
+    if expected is None:
+        return None
+    signed = name in layout.stated
+    return DigestCheck(
+        name=name,
+        algorithm="sha-256",
+        expected=expected,
+        actual=actual.hex(),
+        covers=(span,),
+        authentic=valid and signed,
+        note="" if signed else f"{AUGMENT} states it, which is not signed",
+    )
+
+
+def _unreadable(layout: _Layout, *, valid: bool) -> Iterator[DigestCheck]:
+    """Yield the digests of files that lie in archives which cannot be read."""
+    for archive in layout.archives:
+        if archive.name not in layout.closed:
+            continue
+        for name, expected in layout.stated.items():
+            if name.startswith(archive.name[:_FOLDER] + "/"):
+                yield DigestCheck(
+                    name=name,
+                    algorithm="sha-256",
+                    expected=expected,
+                    actual=None,
+                    covers=(archive.span,),
+                    authentic=valid,
+                    note=layout.closed[archive.name],
+                )
+
+
+# The signature
+
+
+def _schemes(key: PublicKey) -> Iterator[Candidate]:
+    """Yield what Mender accepts: RSA v1.5 and ECDSA, with SHA-256 (artifact/signer.go)."""
+    if key.facts.algorithm == "rsa":
+        yield Candidate("rsa-pkcs1v15", "sha-256")
+    elif key.facts.algorithm.startswith("ec-"):
+        yield Candidate("ecdsa", "sha-256")
+
+
+def _signatures(source: Source, layout: _Layout, context: Context) -> tuple[Signature, ...]:
+    manifest = layout.manifest
+    member = layout.one(_SIGNATURE)
+    if member is None:
+        return (Signature(outcome=Outcome.ABSENT, note=f"there is no {SIGNATURE}"),)
+    content = source.read(manifest.span.start, manifest.span.size)
+    data = from_base64(Reader(source, member.span.start, member.span.end).take(member.span.size, SIGNATURE))
+    if data is None:
+        note = f"{SIGNATURE} is no base64"
+        return (Signature(outcome=Outcome.INVALID, covers=(manifest.span,), where=member.span, note=note),)
+    found = judge(data, context.keys.verifiers, {"sha-256": digest("sha-256", content)}, schemes=_schemes)
+    encoding = f"base64 of {found.encoding}"
+    return (replace(found, encoding=encoding, covers=(manifest.span,), where=member.span),)
+
+
+# The artifact
+
+
+def _artifact(bundle: _Bundle) -> Artifact:
+    layout, header = bundle.layout, bundle.layout.header
+    whole = tuple(check for place in (_VERSION, _HEADER, _HEADER_AUGMENT) for check in _place_checks(bundle, place))
+    return Artifact(
+        format="mender",
+        title=f"Mender artifact (.mender), version {layout.version}",
+        name=bundle.source.name,
+        size=bundle.source.size,
+        sha256="",
+        signatures=bundle.signatures,
+        coverage=_coverage(bundle),
+        digests=whole,
+        images=tuple(_images(bundle)),
+        version=_version(bundle),
+        hardware=header.device_types if header else (),
+        weaknesses=tuple(_weaknesses(bundle)),
+        facts=tuple(_facts(bundle)),
+    )
+
+
+def _place_checks(bundle: _Bundle, place: int) -> tuple[DigestCheck, ...]:
+    member = bundle.layout.one(place)
+    return bundle.checks.get(member.name, ()) if member else ()
+
+
+def _version(bundle: _Bundle) -> Version:
+    header = bundle.layout.header
+    if header is None:
+        return Version(sequence=INEXPRESSIBLE)
+    authentic = True if bundle.valid else None if bundle.reached else False
+    conditions = (*header.depends, *(text for payload in header.payloads for text in payload.depends))
+    return Version(
+        version=header.name or None,
+        sequence=INEXPRESSIBLE,
+        authentic=authentic if bundle.header_holds else False,
+        constraints=tuple(dict.fromkeys(conditions)),
+    )
+
+
+def _signed_and_right(bundle: _Bundle, name: str) -> bool | None:
+    """Return whether the manifest reaches a file; None where its digest cannot be computed."""
+    checks = bundle.checks.get(name, ())
+    if name not in bundle.layout.stated or not checks or any(check.matches is False for check in checks):
+        return False
+    return None if any(check.matches is None for check in checks) else True
+
+
+def _coverage(bundle: _Bundle) -> Coverage:
+    """Return what the chain signature → manifest → SHA-256 reaches; a digest binds the size of its file too."""
+    layout = bundle.layout
+    places = [(file.name, file.span) for file in layout.files]
+    places += [
+        (check.name, check.covers[0]) for checks in bundle.checks.values() for check in checks if not check.actual
+    ]
+    empty = [archive for archive in layout.archives if archive.name in layout.closed]
+    places += [(archive.name, archive.span) for archive in empty if not _named_inside(layout, archive)]
+    results = {name: _signed_and_right(bundle, name) for name, _ in places}
+    wrong = {span for name, span in places if results[name] is False}
+    payload = tuple(dict.fromkeys(span for _, span in places))
+    fields = tuple(_steering(layout.header))
+    held = bundle.reached and bundle.header_holds
+    known = bool(results) and None not in results.values()
+    return Coverage(
+        payload=payload,
+        uncovered=tuple(span for span in payload if span in wrong or not bundle.reached),
+        metadata=fields if held else (),
+        unprotected_metadata=(() if held else fields) + (("header-augment",) if layout.one(_HEADER_AUGMENT) else ()),
+        size_bound=(bundle.reached and not wrong) if known else None,
+    )
+
+
+def _named_inside(layout: _Layout, archive: _tar.Member) -> bool:
+    return any(name.startswith(archive.name[:_FOLDER] + "/") for name in layout.stated)
+
+
+def _steering(header: Header | None) -> Iterator[str]:
+    if header is None:
+        return
+    if header.name:
+        yield "artifact_name"
+    if header.device_types:
+        yield "device_type"
+    if header.payloads:
+        yield "payload types"
+    if header.depends or any(payload.depends for payload in header.payloads):
+        yield "artifact_depends"
+    if header.scripts:
+        yield "scripts"
+
+
+def _images(bundle: _Bundle) -> Iterator[Image]:
+    """Yield one image per payload, then the files of payloads that have several, and the scripts of the header."""
+    groups: dict[int, list[_File]] = defaultdict(list)
+    for file in bundle.layout.files:
+        groups[file.number].append(file)
+    for number, files in groups.items():
+        if len(files) == 1:
+            yield _image(bundle, files[0], "image")
+        else:
+            yield _several(bundle, number, files)
+            yield from (_image(bundle, file, "other", len(files)) for file in files)
+    for archive in bundle.layout.archives:
+        if archive.name in bundle.layout.closed:
+            yield _closed(bundle, archive)
+    yield from _scripts(bundle)
+
+
+def _type(bundle: _Bundle, number: int) -> str:
+    payloads = bundle.layout.header.payloads if bundle.layout.header else ()
+    return payloads[number].type if number < len(payloads) else ""
+
+
+def _image(bundle: _Bundle, file: _File, role: str, count: int = 1) -> Image:
+    closed = count > MAX_OPENED or (file.compressed and bundle.depth >= MAX_COMPRESSED)
+    return Image(
+        id=file.name,
+        size=file.source.size,
+        role=role,
+        target=_type(bundle, file.number),
+        hardware=bundle.layout.header.device_types if bundle.layout.header else (),
+        span=file.span,
+        digests=bundle.checks.get(file.name, ()),
+        version=Version(sequence=INEXPRESSIBLE),
+        source=None if closed else file.source,
+        note="not opened: too many files, or compressed too deep" if closed else "",
+    )
+
+
+def _several(bundle: _Bundle, number: int, files: Sequence[_File]) -> Image:
+    """Return a payload of several files: one component for one update module."""
+    return Image(
+        id=f"data/{number:04d}",
+        size=sum(file.source.size for file in files),
+        target=_type(bundle, number),
+        hardware=bundle.layout.header.device_types if bundle.layout.header else (),
+        digests=tuple(check for file in files for check in bundle.checks.get(file.name, ())),
+        version=Version(sequence=INEXPRESSIBLE),
+        note=f"{len(files)} files",
+    )
+
+
+def _closed(bundle: _Bundle, archive: _tar.Member) -> Image:
+    folder = archive.name[:_FOLDER]
+    checks = (check for checks in bundle.checks.values() for check in checks if check.name.startswith(f"{folder}/"))
+    return Image(
+        id=archive.name,
+        size=archive.span.size,
+        target=_type(bundle, int(folder[-4:])),
+        span=archive.span,
+        digests=tuple(checks),
+        version=Version(sequence=INEXPRESSIBLE),
+        note=bundle.layout.closed[archive.name],
+    )
+
+
+def _scripts(bundle: _Bundle) -> Iterator[Image]:
+    member, header = bundle.layout.one(_HEADER), bundle.layout.header
+    if member is None or header is None:
+        return
+    for name, size in header.scripts:
+        checks = bundle.checks.get(member.name, ())
+        note = f"inside {member.name}"
+        yield Image(id=name, size=size, role="script", span=member.span, digests=checks, note=note)
+
+
+def _facts(bundle: _Bundle) -> Iterator[tuple[str, str]]:
+    layout, header = bundle.layout, bundle.layout.header
+    yield "members", str(sum(len(found) for found in layout.places.values()))
+    yield "payload files", str(len(layout.files))
+    archive = layout.one(_HEADER)
+    if header is None:
+        yield "header", layout.header_note
+        return
+    yield "header", archive.name if archive else ""
+    yield "artifact_group", header.group
+    yield "payload types", " ".join(payload.type for payload in header.payloads)
+    yield "scripts", " ".join(name for name, _ in header.scripts[:50])
+    yield "augmented", " ".join(list(layout.augmented)[:50])
+
+
+# Weaknesses
+
+
+def _weaknesses(bundle: _Bundle) -> Iterator[Weakness]:
+    yield from common.signature_weaknesses(bundle.signatures)
+    yield from common.digest_weaknesses(check for checks in bundle.checks.values() for check in checks)
+    yield from _member_weaknesses(bundle)
+    layout = bundle.layout
+    for name, note in ((VERSION, layout.header_note), *layout.closed.items()):
+        if note:
+            yield Weakness(code="inner-unreadable", message=note, where="header" if name == VERSION else name)
+    for name, _ in layout.header.scripts if layout.header else ():
+        yield Weakness(code="script-member", message=f"{name} runs during the installation", where=name)
+    rest = Span(min(layout.end + -layout.end % _tar.BLOCK, bundle.source.size), bundle.source.size)
+    if not common.only_fill(bundle.source, rest):
+        yield Weakness(code="trailing-data", message="bytes follow the archive's last member", where=str(rest))
+
+
+def _member_weaknesses(bundle: _Bundle) -> Iterator[Weakness]:
+    layout = bundle.layout
+    present = {name for name, _, _ in _contents(bundle.source, layout)} | set(bundle.checks)
+    for name in sorted((layout.stated.keys() | layout.augmented.keys()) - present):
+        yield Weakness(code="missing-member", message=f"the manifest names {name}, which is not there", where=name)
+    for file in bundle.unnamed:
+        yield Weakness(code="unreferenced-member", message=f"no manifest names {file.name}", where=file.name)
+    for name in sorted(layout.augmented.keys() & present - layout.stated.keys()):
+        text = f"only {AUGMENT} names {name}, and nobody signs that"
+        yield Weakness(code="unauthenticated-member", message=text, where=name)
+    counts = Counter(file.name for file in layout.files)
+    for name in sorted(name for name, count in counts.items() if count > 1):
+        yield Weakness(code="malformed", message=f"{name} occurs more than once", where=name)
+    known = len(layout.header.payloads) if layout.header else None
+    for archive in layout.archives if known is not None else ():
+        if int(archive.name[5:9]) >= (known or 0):
+            yield Weakness(
+                code="malformed", message=f"the header has no payload for {archive.name}", where=archive.name
+            )
+
+
+FORMAT: Final = Format(
+    id="mender",
+    title="Mender artifact (.mender)",
+    detect=_detect,
+    parse=_parse,
+    references=(
+        "mendersoftware/mender-artifact Documentation/artifact-format-v2.md",
+        "mendersoftware/mender-artifact Documentation/artifact-format-v3.md",
+    ),
+)
