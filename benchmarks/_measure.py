@@ -25,7 +25,9 @@ class Cost:
 def once(command: Sequence[str | Path]) -> Cost:
     """Run a command once."""
     start = time.perf_counter()
-    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    words = [str(word) for word in command]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
     _, _, usage = os.wait4(process.pid, 0)
     process.returncode = 0  # wait4 has reaped it
     return Cost(seconds=time.perf_counter() - start, mebibytes=usage.ru_maxrss / 1024)
@@ -34,6 +36,8 @@ def once(command: Sequence[str | Path]) -> Cost:
 def interleaved(commands: dict[str, Sequence[str | Path]], rounds: int) -> dict[str, Cost]:
     """Run commands in turn, so that a busy moment of the machine hits all of them alike; return their medians."""
     runs: dict[str, list[Cost]] = {name: [] for name in commands}
+    for command in commands.values():  # once unmeasured: byte code and page cache, as on every later run
+        once(command)
     for _ in range(rounds):
         for name, command in commands.items():
             runs[name].append(once(command))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,8 @@ from checker.errors import UsageError
 
 if TYPE_CHECKING:
     from checker.crypto.keyring import KeyRing
-    from checker.model.artifact import Artifact
+    from checker.io.digests import Started
+    from checker.model.artifact import Artifact, Source
 
 
 def inspect(  # noqa: PLR0913 - one parameter per option of the command line
@@ -45,13 +47,18 @@ def inspect(  # noqa: PLR0913 - one parameter per option of the command line
 ) -> None:
     """Show what a file holds: format, signatures, coverage, encryption, versions, images and weak points."""
     from checker.cli._output import colour_wanted, terminal_width, write_all
-    from checker.report._artifact_tree import tree
+    from checker.io.digests import identify
+    from checker.io.sources import FileSource
 
-    keys = _keyring(key or (), trust or (), crl or (), decrypt or ())
-    opened = _open(artifact, keys, signature, format_id, as_of)
+    with FileSource(artifact, artifact.name) as source:
+        identity = identify(source)  # a large file is hashed while everything else is still being imported
+        keys = _keyring(key or (), trust or (), crl or (), decrypt or ())
+        opened = _open(source, identity, keys, signature, format_id, as_of)
     pages = {path: _page(opened, path) for path in output or ()}
     write_all(pages)
     if "-" not in pages:
+        from checker.report._artifact_tree import tree
+
         typer.echo(tree(opened, colour=colour_wanted(sys.stdout), width=terminal_width()), nl=False)
 
 
@@ -76,18 +83,20 @@ def _bytes(path: Path) -> bytes:
     return Files(path.parent, allow_outside=True).read(path.name, MAX_KEY_FILE)
 
 
-def _open(path: Path, keys: KeyRing, signature: Path | None, format_id: str, as_of: str | None) -> Artifact:
+def _open(
+    source: Source, identity: Started, keys: KeyRing, signature: Path | None, format_id: str, as_of: str | None
+) -> Artifact:
     from checker.cli._time import evaluation_time
     from checker.formats._open import open_artifact
     from checker.formats.contract import Context
     from checker.io.sources import FileSource
 
-    with FileSource(path, path.name) as source:
-        if signature is None:
-            return open_artifact(source, Context(keys=keys, as_of=evaluation_time(as_of)), format_id)
-        with FileSource(signature, signature.name) as companion:
-            context = Context(keys=keys, as_of=evaluation_time(as_of), companions={"signature": companion})
-            return open_artifact(source, context, format_id)
+    context = Context(keys=keys, as_of=evaluation_time(as_of))
+    if signature is None:
+        return open_artifact(source, context, format_id, identity=identity)
+    with FileSource(signature, signature.name) as companion:
+        context = replace(context, companions={"signature": companion})
+        return open_artifact(source, context, format_id, identity=identity)
 
 
 def _page(artifact: Artifact, path: str) -> bytes:

@@ -6,7 +6,6 @@ file's own SHA-256, in one pass. Then it opens the members that a known format c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -14,7 +13,7 @@ from checker.discovery import discover, find
 from checker.errors import AmbiguousFormatError, DecryptionError, FormatError, LimitError, UnknownFormatError
 from checker.formats._magic import hint
 from checker.formats.contract import Context, Format
-from checker.io.digests import DigestRequest, compute
+from checker.io.digests import DigestRequest, Started, compute, identify
 from checker.io.limits import MAX_DEPTH
 from checker.model.artifact import Artifact, Image, Source, Weakness
 
@@ -49,8 +48,12 @@ def detect(source: Source, context: Context, format_id: str = AUTO) -> Format:
     raise UnknownFormatError(f"{source.name} is of no known format; it {hint(source)}", field="format")
 
 
-def open_artifact(source: Source, context: Context, format_id: str = AUTO) -> Artifact:
+def open_artifact(
+    source: Source, context: Context, format_id: str = AUTO, *, identity: Started | None = None
+) -> Artifact:
     """Return what a file is, with the images inside it opened too.
+
+    `identity` is the file's own digest, where a caller has begun to compute it before it had all else that is needed.
 
     Raises:
         UnknownFormatError: no format claims it.
@@ -62,7 +65,7 @@ def open_artifact(source: Source, context: Context, format_id: str = AUTO) -> Ar
     chosen = detect(source, context, format_id)
     if context.depth > MAX_DEPTH:
         raise LimitError(f"containers are nested deeper than MAX_DEPTH ({MAX_DEPTH})", field="depth")
-    artifact = _parse(chosen, source, context)
+    artifact = _parse(chosen, source, context, identity or identify(source))
     within = replace(context, depth=context.depth + 1, companions={}, options={})
     opened = tuple(_open_image(image, within) for image in artifact.images)
     images = tuple(image for image, _ in opened)
@@ -70,24 +73,21 @@ def open_artifact(source: Source, context: Context, format_id: str = AUTO) -> Ar
     return replace(artifact, images=images, weaknesses=artifact.weaknesses + weaknesses)
 
 
-def _parse(chosen: Format, source: Source, context: Context) -> Artifact:
+def _parse(chosen: Format, source: Source, context: Context, identity: Started) -> Artifact:
     """Run a format's generator and answer its digest requests, each at most once."""
-    identity = DigestRequest.over("sha-256", source)
     steps = chosen.parse(source, context)
     answers: dict[DigestRequest, bytes] = {}
     try:
         wanted = next(steps)
         while True:
-            new = dict.fromkeys([*wanted, identity])
-            answers |= compute(request for request in new if request not in answers)
+            new = [request for request in wanted if request not in answers and request != identity.request]
+            answers |= compute(new)
+            if identity.request in wanted:
+                answers[identity.request] = identity.result()
             wanted = steps.send({request: answers[request] for request in wanted})
     except StopIteration as done:
         artifact: Artifact = done.value
-        return replace(artifact, sha256=_identity(identity, answers).hex())
-
-
-def _identity(request: DigestRequest, answers: Mapping[DigestRequest, bytes]) -> bytes:
-    return answers[request] if request in answers else compute([request])[request]
+        return replace(artifact, sha256=identity.result().hex())
 
 
 def _open_image(image: Image, context: Context) -> tuple[Image, Weakness | None]:
@@ -96,8 +96,8 @@ def _open_image(image: Image, context: Context) -> tuple[Image, Weakness | None]
         return image, None
     try:
         return replace(image, inner=open_artifact(image.source, context)), None
-    except UnknownFormatError as error:
-        return replace(image, note=image.note or error.message), None
+    except UnknownFormatError:  # its message names the source, which is the outer file
+        return replace(image, note=image.note or f"{image.id} is of no known format; it {hint(image.source)}"), None
     except (FormatError, DecryptionError) as error:
         message = f"{image.id} could not be opened as the container that it claims to be: {error}"
         return replace(image, note=str(error)), Weakness(code="inner-unreadable", message=message, where=image.id)

@@ -10,7 +10,7 @@ import hashlib
 import os
 import zlib
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -130,12 +130,41 @@ def compute(requests: Iterable[DigestRequest]) -> dict[DigestRequest, bytes]:
         UnsupportedAlgorithmError: a request names an unknown algorithm.
         FormatError: a source ends before a piece does.
     """
-    wanted = list(dict.fromkeys(requests))
-    small = sum(_length(request) for request in wanted) <= CHUNK
-    if small or len(wanted) == 1:
+    # The longest first: one that started last would keep a single core busy when all others are done.
+    wanted = sorted(dict.fromkeys(requests), key=_length, reverse=True)
+    if not wanted or _length(wanted[0]) <= CHUNK:
         return {request: _one(request) for request in wanted}
     with ThreadPoolExecutor(max_workers=min(len(wanted), os.cpu_count() or 1)) as pool:
         return dict(zip(wanted, pool.map(_one, wanted), strict=True))
+
+
+@dataclass(frozen=True)
+class Started:
+    """A digest that is being computed in the background."""
+
+    request: DigestRequest
+    _answer: Future[bytes]
+
+    def result(self) -> bytes:
+        """Wait for the digest and return it.
+
+        Raises:
+            FormatError: the source ended before the request did.
+        """
+        return self._answer.result()
+
+
+def start(request: DigestRequest) -> Started:
+    """Begin to compute a digest while the caller goes on; hashing leaves Python's lock alone, so both advance."""
+    pool = ThreadPoolExecutor(max_workers=1)
+    answer = pool.submit(_one, request)
+    pool.shutdown(wait=False)
+    return Started(request, answer)
+
+
+def identify(source: Source) -> Started:
+    """Begin to compute a file's own digest, the SHA-256 that names it in every report."""
+    return start(DigestRequest.over("sha-256", source))
 
 
 def _length(request: DigestRequest) -> int:
