@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,7 +38,26 @@ def build(folder: Path) -> None:
     (folder / "lab" / "fleet.key").write_text(f"{FLEET_KEY.hex()} {FLEET_IV.hex()}\n")
     for version in ("5.0", "5.1"):
         _package(folder, version)
+    _log(folder)
     (folder / "work").rmdir()
+
+
+def _log(folder: Path) -> None:
+    """Write an unsigned log: the new code runs before anybody has looked at what was installed."""
+    artifact = (folder / "artifacts" / "camera-5.1.swu").read_bytes()
+    digest = {"algorithm": "sha-256", "value": hashlib.sha256(artifact).hexdigest()}
+    common = {"device": "A", "update": "c3-5.1", "from_version": "5.0", "to_version": "5.1", "result": "success"}
+    events = (
+        ("02:00:00", "downloaded", {"channel": "https", "digest": digest}),
+        ("02:00:30", "signature_checked", {}),
+        ("02:01:00", "applied", {"target": "soc"}),
+        ("02:01:10", "activated", {"target": "soc"}),
+        ("02:03:00", "reverified", {"target": "soc", "checksum": {"name": "crc-8/smbus", "value": "00"}}),
+    )
+    (folder / "logs").mkdir(exist_ok=True)
+    with (folder / "logs" / "A.jsonl").open("w") as stream:
+        for time, event, fields in events:
+            stream.write(json.dumps({"time": f"2026-09-04T{time}Z", "event": event, **common, **fields}) + "\n")
 
 
 def _certificate(target: Path) -> None:
