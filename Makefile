@@ -35,7 +35,7 @@ system:  ## install the system packages of the tests, where this user may
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/deptry checker
+	$(BIN)/deptry .
 
 types: setup
 	$(BIN)/mypy

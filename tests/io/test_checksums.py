@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 
 import fastcrc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from checker.io import checksums
 from checker.io.checksums import ALIASES, CATALOGUE, Checksum, resolve
 
 # The second implementation: fastcrc (Rust, crc-catalog) names of the same algorithms.
@@ -33,6 +35,14 @@ def value(name: str, data: bytes) -> int:
     running = Checksum(name)
     running.update(data)
     return int.from_bytes(running.digest(), "big")
+
+
+@pytest.fixture(params=["with fastcrc", "without fastcrc"], scope="module", autouse=True)
+def engine(request: pytest.FixtureRequest) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "without fastcrc":
+            patch.setattr(checksums, "_fast", lambda _: None)
+        yield
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
