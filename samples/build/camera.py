@@ -47,7 +47,7 @@ def _log(folder: Path) -> None:
     artifact = (folder / "artifacts" / "camera-5.1.swu").read_bytes()
     digest = {"algorithm": "sha-256", "value": hashlib.sha256(artifact).hexdigest()}
     common = {"device": "A", "update": "c3-5.1", "from_version": "5.0", "to_version": "5.1", "result": "success"}
-    events = (
+    events: tuple[tuple[str, str, dict[str, object]], ...] = (
         ("02:00:00", "downloaded", {"channel": "https", "digest": digest}),
         ("02:00:30", "signature_checked", {}),
         ("02:01:00", "applied", {"target": "soc"}),
