@@ -1,0 +1,472 @@
+"""ESP-IDF images: Secure Boot v1 and v2 signatures, the keyed bootloader digest, and flash encryption.
+
+Source: espressif/esp-idf docs/en/security/{secure-boot-v1,secure-boot-v2,flash-encryption}.rst, and
+components/bootloader_support/src/secure_boot_v2 for what the bootloader accepts.
+
+Secure Boot v2 puts up to three blocks with key and signature into the sector behind the image; devices trust a key by
+its digest in their fuses, so a key that only the image brings is no trust. Secure Boot v1 appends r || s without a key.
+Nothing in a flash-encrypted file says that it is one: the option `flash_address` and a key have to be given. Signature
+and digest are over the plaintext.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from checker.crypto.esp_flash import esp_xts_source
+from checker.crypto.keyring import DecryptionKey
+from checker.crypto.keys import PublicKey, from_ec_point, from_rsa_numbers
+from checker.crypto.signatures import Candidate, ecdsa_der
+from checker.errors import CryptoError, FormatError
+from checker.formats import _common as common
+from checker.formats import _esp_image as esp
+from checker.formats._esp_image import Block, Layout
+from checker.formats._raw_signature import judge
+from checker.formats.contract import Context, Format, Parse
+from checker.io.digests import DigestRequest, digest
+from checker.model.artifact import (
+    Artifact,
+    AuthKind,
+    Coverage,
+    DigestCheck,
+    Encryption,
+    Image,
+    KeyFacts,
+    Signature,
+    Source,
+    Span,
+    Version,
+    Weakness,
+)
+from checker.model.terms import Outcome
+
+WEAKNESSES: Final = (
+    *common.WEAKNESSES,
+    "integrity-only",
+    "mac-not-signature",
+    "no-rollback-counter",
+    "trailing-data",
+)
+OPTION: Final = "flash_address"
+SAMPLE: Final = 4096  # bytes of a file's beginning that decide whether it can be ciphertext
+PSS_SALT: Final = 32  # bytes
+KEYED: Final = "esp-secure-boot-v1-digest"  # AES-256 and SHA-512 with a key in the fuses; in no algorithm table
+KEYED_SIZE: Final = 192  # bytes: an IV of 128 and a digest of 64, then erased flash up to the image
+
+
+@dataclass(frozen=True, kw_only=True)
+class _View:
+    """The image in clear, and how that form was reached."""
+
+    source: Source
+    layout: Layout
+    encryption: Encryption
+    keyed: bool = False  # the keyed digest of Secure Boot v1 lies before it
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """Everything about the image that the verdicts are made of."""
+
+    view: _View
+    blocks: tuple[Block, ...]
+    v1: int | None
+    answers: Mapping[DigestRequest, bytes]
+    signatures: tuple[Signature, ...]
+
+    @property
+    def valid(self) -> bool:
+        """Return whether a signature verifies."""
+        return any(signature.outcome is Outcome.VALID for signature in self.signatures)
+
+    @property
+    def reached(self) -> bool:
+        """Return whether a signature covers the image that is not known to be wrong."""
+        return any(signature.outcome in common.REACHING for signature in self.signatures)
+
+
+def _detect(source: Source, context: Context) -> bool:
+    if _clear(source) is not None:
+        return True
+    if OPTION not in context.options:
+        return False
+    try:
+        return _decrypted(source, context) is not None or not common.plausible(source.read(0, SAMPLE))
+    except FormatError:
+        return True  # so that the option's fault is told
+
+
+def _parse(source: Source, context: Context) -> Parse:
+    view = _clear(source) or _decrypted(source, context)
+    if view is None:
+        if OPTION not in context.options:
+            esp.read_layout(source)  # raises, and says why
+        return _closed(source)
+    blocks = () if view.keyed else esp.read_blocks(view.source, view.layout.sector)
+    v1 = None if blocks or view.keyed else esp.v1_signature(view.source, view.layout)
+    requests = _requests(view, blocks, v1)
+    answers = yield requests
+    return _artifact(
+        source,
+        _Found(
+            view=view,
+            blocks=blocks,
+            v1=v1,
+            answers=answers,
+            signatures=_signatures(view, blocks, v1, answers, context),
+        ),
+    )
+
+
+def _clear(source: Source) -> _View | None:
+    """Return the image where it lies in clear, with or without the keyed digest before it."""
+    plain = Encryption(encrypted=False)
+    for start in (0, esp.SECTOR):
+        keyed = start > 0
+        if keyed and not _keyed(source):
+            continue
+        try:
+            layout = esp.read_layout(source, start)
+        except FormatError:
+            continue
+        return _View(source=source, layout=layout, encryption=plain, keyed=keyed)
+    return None
+
+
+def _keyed(source: Source) -> bool:
+    head = source.read(0, esp.SECTOR)
+    rest = head[KEYED_SIZE:]
+    return len(head) == esp.SECTOR and rest.count(b"\xff") == len(rest) and len(set(head[:KEYED_SIZE])) > 1
+
+
+def _address(context: Context) -> int:
+    text = context.options[OPTION]
+    try:
+        return int(text, 0)
+    except ValueError as error:
+        raise FormatError(f"{text[:40]!r} is no number, such as 0x10000", field=OPTION) from error
+
+
+def _decrypted(source: Source, context: Context) -> _View | None:
+    """Return the image as a declared key decrypts it, or None where none gives an image."""
+    if OPTION not in context.options:
+        return None
+    address = _address(context)
+    for key in context.keys.secrets:
+        view = _trial(source, key, address)
+        if view is not None:
+            return view
+    return None
+
+
+def _trial(source: Source, key: DecryptionKey, address: int) -> _View | None:
+    try:
+        clear = esp_xts_source(source, key.secret, address)
+        if not esp.looks_like_image(clear.read(0, 32)):
+            return None
+        layout = esp.read_layout(clear)
+    except (CryptoError, FormatError):
+        return None
+    used = Encryption(
+        encrypted=True,
+        cipher="aes",
+        mode="xts",
+        key_bits=256 if len(key.secret) == 64 else 128,  # noqa: PLR2004 - XTS takes two keys
+        content_key_digest=digest("sha-256", key.secret).hex(),
+        decrypted=True,
+        note=f"flash encryption at {address:#x}",
+    )
+    return _View(source=clear, layout=layout, encryption=used)
+
+
+def _requests(view: _View, blocks: Iterable[Block], v1: int | None) -> tuple[DigestRequest, ...]:
+    layout = view.layout
+    found = [_over(view, block.hash, layout.sector) for block in blocks if block.kind]
+    if v1 is not None:
+        found.append(_over(view, "sha-256", v1))
+    if layout.digest:
+        found.append(DigestRequest.over("sha-256", view.source, layout.body))
+    return tuple(found)
+
+
+def _over(view: _View, name: str, end: int) -> DigestRequest:
+    return DigestRequest.over(name, view.source, Span(view.layout.start, end))
+
+
+# Signatures
+
+
+def _signatures(
+    view: _View,
+    blocks: tuple[Block, ...],
+    v1: int | None,
+    answers: Mapping[DigestRequest, bytes],
+    context: Context,
+) -> tuple[Signature, ...]:
+    if view.keyed:
+        return (_keyed_digest(view),)
+    if blocks:
+        return tuple(_block(view, block, answers, context) for block in blocks)
+    if v1 is not None:
+        return (_v1(view, v1, answers, context),)
+    return (Signature(outcome=Outcome.ABSENT, note="no signature block, and nothing signed behind the image"),)
+
+
+def _keyed_digest(view: _View) -> Signature:
+    note = "a digest under a key in the device's fuses, a shared secret and no signature; it is not computed here"
+    return Signature(
+        outcome=Outcome.UNDECIDABLE,
+        kind=AuthKind.MAC,
+        algorithm=KEYED,
+        hash="sha-512",
+        covers=(Span(view.layout.start, view.layout.end),),
+        where=Span(0, KEYED_SIZE),
+        note=note,
+    )
+
+
+def _block(view: _View, block: Block, answers: Mapping[DigestRequest, bytes], context: Context) -> Signature:
+    """Return what is known of one block: the device checks its CRC, its key's digest, its digest and its signature."""
+    blank = Signature(
+        outcome=Outcome.INVALID,
+        algorithm={"rsa": "rsa-pss", "ecdsa": "ecdsa"}.get(block.kind, ""),
+        hash=block.hash if block.kind else "",
+        covers=(Span(view.layout.start, view.layout.sector),),
+        encoding="little-endian" if block.kind == "rsa" else "raw r||s, little-endian",
+        where=block.span,
+    )
+    if not block.kind:
+        return replace(blank, encoding="", note="the block's version or curve is not known")
+    try:
+        key = _key(block)
+    except (CryptoError, FormatError) as error:
+        return replace(blank, note=str(error))
+    declared = context.keys.find(key.spki_sha256)
+    blank = replace(blank, key=declared.facts if declared else key.facts)
+    actual = answers[_over(view, block.hash, view.layout.sector)]
+    return _judged(blank, block, key, actual, trusted=declared is not None)
+
+
+def _judged(blank: Signature, block: Block, key: PublicKey, actual: bytes, *, trusted: bool) -> Signature:
+    if not block.crc_matches:
+        return replace(blank, note="the block's CRC does not match, so devices skip it")
+    if not key.usable:
+        return replace(blank, note="the block's key is no usable key of its kind, such as a point off the curve")
+    if block.digest != actual:
+        return replace(blank, note="the block's digest is not that of the image")
+    outcome, note = _verify(block, key, actual)
+    if outcome is Outcome.VALID and not trusted:
+        note = f"fits the key in the block, which nothing declared; its digest in the fuses: {_fuses(block)}"
+        return replace(blank, outcome=Outcome.KEY_UNKNOWN, note=note)
+    return replace(blank, outcome=outcome, note=note)
+
+
+def _verify(block: Block, key: PublicKey, actual: bytes) -> tuple[Outcome, str]:
+    if block.kind == "rsa":
+        return common.check_digest(key, "rsa-pss", "sha-256", actual, block.signature[::-1], PSS_SALT)
+    der = ecdsa_der(block.signature, little_endian=True)
+    return common.check_digest(key, "ecdsa", block.hash, actual, der)
+
+
+def _key(block: Block) -> PublicKey:
+    if block.kind == "rsa":
+        return from_rsa_numbers(*esp.rsa_numbers(block))
+    return from_ec_point(block.curve, esp.ec_point(block))
+
+
+def _fuses(block: Block) -> str:
+    """Return the key digest that devices compare with their fuses."""
+    return digest("sha-256", block.key).hex()
+
+
+def _v1(view: _View, start: int, answers: Mapping[DigestRequest, bytes], context: Context) -> Signature:
+    data = view.source.read(start + 4, esp.V1_SIZE - 4)
+    keys = [key for key in context.keys.verifiers if key.facts.algorithm == "ec-p256"]
+    digests = {"sha-256": answers[_over(view, "sha-256", start)]}
+    found = judge(data, keys, digests, schemes=_v1_schemes)
+    span = Span(start, start + esp.V1_SIZE)
+    covers = (Span(view.layout.start, start),)
+    return replace(found, algorithm="ecdsa", hash="sha-256", encoding="raw r||s, big-endian", covers=covers, where=span)
+
+
+def _v1_schemes(key: PublicKey) -> Iterator[Candidate]:
+    del key
+    yield Candidate("ecdsa", "sha-256")
+
+
+# The artifact
+
+
+def _artifact(source: Source, found: _Found) -> Artifact:
+    view, layout = found.view, found.view.layout
+    digests = tuple(_digests(found))
+    version = _version(found)
+    encryption = view.encryption
+    if encryption.encrypted:
+        encryption = replace(encryption, authenticated=found.valid)
+    payload = Span(layout.start, layout.end)
+    return Artifact(
+        format="esp-idf",
+        title="ESP-IDF image" if layout.descriptor is None else "ESP-IDF application image",
+        name=source.name,
+        size=source.size,
+        sha256="",
+        signatures=found.signatures,
+        coverage=_coverage(found, payload),
+        digests=digests,
+        encryption=(encryption,),
+        images=(Image(id="image", size=payload.size, span=payload, encryption=encryption, version=version),),
+        version=version,
+        hardware=(_chip(layout),),
+        weaknesses=tuple(_weaknesses(source, found, digests)),
+        facts=tuple(_facts(found)),
+    )
+
+
+def _chip(layout: Layout) -> str:
+    return esp.CHIPS.get(layout.chip, f"chip {layout.chip}")
+
+
+def _digests(found: _Found) -> Iterator[DigestCheck]:
+    view, layout = found.view, found.view.layout
+    over = "plaintext" if view.encryption.encrypted else "content"
+    if layout.digest:
+        yield DigestCheck(
+            name="appended SHA-256",
+            algorithm="sha-256",
+            expected=layout.digest.hex(),
+            actual=found.answers[DigestRequest.over("sha-256", view.source, layout.body)].hex(),
+            covers=(layout.body,),
+            over=over,
+            authentic=found.valid,
+        )
+    for block, signature in zip(found.blocks, found.signatures, strict=False):
+        if block.kind:
+            yield DigestCheck(
+                name=f"digest of the signature block at {block.span.start:#x}",
+                algorithm=block.hash,
+                expected=block.digest.hex(),
+                actual=found.answers[_over(view, block.hash, layout.sector)].hex(),
+                covers=(Span(layout.start, layout.sector),),
+                over=over,
+                authentic=signature.outcome is Outcome.VALID,
+            )
+
+
+def _version(found: _Found) -> Version:
+    descriptor = found.view.layout.descriptor
+    authentic = True if found.valid else None if found.reached else False
+    if descriptor is None:
+        return Version(authentic=authentic)
+    return Version(version=descriptor.version or None, sequence=descriptor.secure_version, authentic=authentic)
+
+
+def _coverage(found: _Found, payload: Span) -> Coverage:
+    fields = ["chip", "load addresses"]
+    if found.view.layout.descriptor is not None:
+        fields += ["version", "secure_version", "project"]
+    return Coverage(
+        payload=(payload,),
+        uncovered=() if found.reached else (payload,),
+        metadata=tuple(fields) if found.reached else (),
+        unprotected_metadata=() if found.reached else tuple(fields),
+        size_bound=found.reached,
+    )
+
+
+def _facts(found: _Found) -> Iterator[tuple[str, str]]:
+    layout = found.view.layout
+    yield "chip", _chip(layout)
+    yield "segments", " ".join(f"{address:#x}+{length:#x}" for address, length in layout.segments)
+    yield "lowest chip revision", str(layout.min_revision)
+    for block in found.blocks:
+        if block.kind:
+            yield f"key digest of the block at {block.span.start:#x}", _fuses(block)
+    descriptor = layout.descriptor
+    if descriptor is not None:
+        yield "project", descriptor.project
+        yield "built", descriptor.built
+        yield "ESP-IDF", descriptor.idf
+
+
+# Weaknesses
+
+
+def _weaknesses(source: Source, found: _Found, digests: tuple[DigestCheck, ...]) -> Iterator[Weakness]:
+    view, layout = found.view, found.view.layout
+    yield from common.signature_weaknesses(found.signatures)
+    yield from common.digest_weaknesses(digests)
+    if view.keyed:
+        text = "a keyed digest protects the bootloader: whoever can verify it can make it"
+        yield Weakness(code="mac-not-signature", message=text, where=str(Span(0, KEYED_SIZE)))
+    if layout.digest and all(signature.outcome is Outcome.ABSENT for signature in found.signatures):
+        yield Weakness(code="integrity-only", message="only the appended SHA-256 protects the image")
+    if layout.descriptor is None or layout.descriptor.secure_version == 0:
+        text = "the image has no application descriptor" if layout.descriptor is None else "secure_version is 0"
+        yield Weakness(code="no-rollback-counter", message=f"{text}: nothing stops an older release")
+    if view.encryption.encrypted:
+        yield from common.ciphertext_doubts(source, Span(0, source.size), "image")
+    rest = Span(min(_end(found), source.size), source.size)
+    if not _fills(found, rest):
+        text = "bytes follow the image that are neither signature nor erased flash"
+        yield Weakness(code="trailing-data", message=text, where=str(rest))
+
+
+def _end(found: _Found) -> int:
+    """Return where signature and image end."""
+    if found.blocks:
+        return found.view.layout.sector + esp.SECTOR
+    return found.view.layout.end if found.v1 is None else found.v1 + esp.V1_SIZE
+
+
+def _fills(found: _Found, rest: Span) -> bool:
+    layout, source = found.view.layout, found.view.source
+    gap = (
+        Span(layout.end, min(layout.sector, source.size)) if found.blocks else Span(layout.end, found.v1 or layout.end)
+    )
+    last = found.blocks[-1].span.end if found.blocks else rest.start
+    sector = Span(min(last, source.size), min(_end(found), source.size))
+    return all(common.only_fill(source, span) for span in (gap, sector, rest))
+
+
+# What stays closed
+
+
+def _closed(source: Source) -> Artifact:
+    """Return what can be said of a file that no declared key decrypts: next to nothing."""
+    whole = Span(0, source.size)
+    doubts = common.ciphertext_doubts(source, whole, "image")
+    note = "needs the flash encryption key; the ESP32's own scheme, which is not AES-XTS, is not decrypted here"
+    encryption = Encryption(encrypted=None, note=doubts[0].message if doubts else note)
+    check = DigestCheck(
+        name="image digest", algorithm="sha-256", expected="", actual=None, covers=(whole,), over="plaintext", note=note
+    )
+    signature = Signature(outcome=Outcome.UNDECIDABLE, key=KeyFacts(), note=f"encrypted as a whole: {note}")
+    return Artifact(
+        format="esp-idf",
+        title="ESP-IDF image, flash-encrypted",
+        name=source.name,
+        size=source.size,
+        sha256="",
+        signatures=(signature,),
+        coverage=Coverage(payload=(whole,)),
+        digests=(check,),
+        encryption=(encryption,),
+        images=(Image(id="image", size=source.size, span=whole, encryption=encryption, note=note),),
+        weaknesses=doubts,
+    )
+
+
+FORMAT: Final = Format(
+    id="esp-idf",
+    title="ESP-IDF image",
+    detect=_detect,
+    parse=_parse,
+    references=(
+        "espressif/esp-idf docs/en/security/secure-boot-v1.rst",
+        "espressif/esp-idf docs/en/security/secure-boot-v2.rst",
+        "espressif/esp-idf docs/en/security/flash-encryption.rst",
+    ),
+)
