@@ -199,7 +199,8 @@ def operand(given: Value, record: Evidence | None, setting: Setting) -> Value | 
 
 
 def _same(left: Value, right: Value) -> bool:
-    return type(left) is type(right) and left == right
+    """Return whether two values are equal and of one type: true is not 1. An enumeration's member is its text."""
+    return isinstance(left, bool) is isinstance(right, bool) and left == right
 
 
 def _in(value: Value, wanted: Value) -> Truth:

@@ -31,7 +31,7 @@ from checker.rules.load import Loaded, fill, load_with_entries
 NOW = testing.AS_OF
 INPUTS = Inputs(as_of=NOW, support_until="2032-12-31")
 SMALL = Path(__file__).parents[1] / "rules" / "data" / "small"
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 Tiers = dict[tuple[Grade, Reading, Step], Tier]
 
 
@@ -85,7 +85,7 @@ VALUES: dict[str, dict[str, list[Any]]] = {
         "type": ["private-signature"],
         "cryptoperiod_days": [365],
     },
-    "step_description": {"step": ["protect", *Step], "described": [True], "not_applicable": [True, False]},
+    "step_description": {"step": ["protect", *map(str, Step)], "described": [True], "not_applicable": [True, False]},
     "document": {
         "proves": [["SIGN-U*", "PROT-U1"], ["SIGN-Q2"]],
         "clause": ["4.2"],

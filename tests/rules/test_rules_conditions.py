@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checker.model.evidence import Evidence
-from checker.model.terms import Reason
+from checker.model.terms import Reason, Step
 from checker.rules._conditions import (
     Answer,
     Inputs,
@@ -36,6 +36,9 @@ SETTING = Setting(tables=TABLES, inputs=Inputs(as_of="2026-11-01T12:00:00Z", sup
         (True, 1, False),
         (1, True, False),
         ({"equals": 0}, False, False),
+        ({"equals": "stage"}, Step.STAGE, True),
+        ({"in": ["sign", "stage"]}, Step.STAGE, True),
+        ("1", 1, False),
         ({"in": ["a", "b"]}, "b", True),
         ({"in": ["a", "b"]}, "c", False),
         ({"in": [1]}, True, False),
