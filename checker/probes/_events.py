@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from jsonschema import Draft202012Validator
@@ -51,6 +51,14 @@ class Event:
     def time(self) -> datetime:
         """Return when it happened (the reader has checked that the text is a time)."""
         return datetime.fromisoformat(self.text("time"))
+
+    @property
+    def day(self) -> date:
+        """Return the day in UTC; where the offset leads out of the calendar, the day as it was written."""
+        try:
+            return self.time.astimezone(UTC).date()
+        except OverflowError:
+            return self.time.date()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,6 +47,11 @@ def hash_values(name: str) -> dict[str, Value] | None:
     return known({"name": facts.name, "bits": facts.bits, "collision_bits": facts.collision_bits})
 
 
+def identifies(name: str) -> bool:
+    """Return whether an equal digest shows that it is the same file: not for a checksum, MD5 or SHA-1."""
+    return in_table(name) and (hash_facts(name).collision_bits or 0) >= WEAK_HASH_BITS
+
+
 def authenticator(signature: Signature) -> str:
     """Return the id in the algorithm table: `hmac` over SHA-256 is `hmac-sha-256`."""
     combined = f"{signature.algorithm}-{signature.hash}"

@@ -1,13 +1,15 @@
 """Update logs: what happened, in which order, and whether it agrees with the artifact (criteria.md DEP8, DEP10, DEP11).
 
-How a log is known decides how much it says. Signed by a declared key, or whole as a hash chain, its events are tested;
-otherwise they are examined. A log whose signature or chain is broken says nothing: its events are unavailable.
+How a log is known decides how much it says. Signed by a declared key, its events are tested; otherwise they are
+examined, hash chain or not: without a signature anybody can write the whole chain anew (criteria.md R6). A log whose
+signature or chain is broken, or that tells of days after the evaluation, says nothing: its events are unavailable.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Final
 
@@ -132,7 +134,7 @@ class _Trust:
     @property
     def method(self) -> Method:
         """Return how its events are known."""
-        return Method.TESTED if (self.signed or self.chained) and not self.broken else Method.EXAMINED
+        return Method.TESTED if self.signed and not self.broken else Method.EXAMINED
 
 
 def _authenticated(context: Context, ref: LogRef, raw: bytes, keys: Sequence[PublicKey]) -> _Trust:
@@ -151,7 +153,15 @@ def _authenticated(context: Context, ref: LogRef, raw: bytes, keys: Sequence[Pub
         signed, broken = _head(text, keys)
     if text.chained is False:
         broken = broken or "the hash chain is broken: a line does not name the line before it"
+    broken = broken or _too_late(text, context.as_of)
     return _Trust(text=text, sha256=sha256, signed=signed, chained=text.chained is True, broken=broken)
+
+
+def _too_late(text: LogText, as_of: str) -> str:
+    """Return what is wrong with a log that tells of a day which has not come yet at the evaluation time (in UTC)."""
+    today = datetime.fromisoformat(as_of).astimezone(UTC).date()
+    late = next((event for event in text.events if event.day > today), None)
+    return f"line {late.line} tells of {late.text('time')}, after the evaluation time {as_of}" if late else ""
 
 
 def _is_envelope(raw: bytes) -> bool:
@@ -210,10 +220,12 @@ class _Log:
         self.matches = self.artifact_matches()
 
     def mine(self, event: Event) -> bool:
-        """Return whether an event is about the update (DEP11).
+        """Return whether an event is about the update (DEP11), on the device that the log was given for.
 
-        One that names none is taken for it, unless other events of the log name other updates.
+        One that names no update is taken for it, unless other events of the log name other updates.
         """
+        if self.device_matches(event) is False:
+            return False
         said, update = event.text("update"), self.context.description.id
         if self.ref.release != "current":
             return said != update
@@ -330,6 +342,8 @@ class _Log:
         if event.text("image") or event.text("target"):
             places = self.bytes.of_target(event.text("target"), event.text("image"))
         found = self.bytes.equal(said["algorithm"], said["value"], places)
+        if found and not _facts.identifies(said["algorithm"]):
+            return None  # another file with the same CRC or MD5 is made in seconds; a difference is one all the same
         return None if found is None else bool(found)
 
     # Order
