@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from checker.assessment._fixes import fixes, next_fixes, next_tier
 from checker.assessment.gate import Demands, judge_gate
@@ -133,8 +133,8 @@ def _why_not(run: _Run, step: Step) -> str:
         reason = record.values.get("reason")
         if record.values.get("step") == step and isinstance(reason, str) and reason:
             return reason
-    judgements = [item.judgement() for item in run.of(step) if item.requirement.blocking]
-    return next((item.explanation for item in judgements if item.explanation), "none of its requirements applies")
+    said = [item.fix or item.judgement().explanation for item in run.of(step) if item.requirement.blocking]
+    return next(filter(None, said), "none of its requirements applies")
 
 
 def _contradiction(run: _Run, step: Step) -> str:
@@ -146,11 +146,18 @@ def _contradiction(run: _Run, step: Step) -> str:
         judgement = item.judgement(Grade.PROVED, run.reading)
         within = item.requirement.tier.rank <= claimed.rank
         if item.requirement.blocking and within and judgement.verdict is Verdict.FAIL:
-            return f"{claimed.label} is claimed, but {item.requirement.id} fails: {judgement.explanation}"
+            what = f"{item.requirement.id} fails ({item.requirement.title})"
+            return f"{claimed.label} is claimed, but {what}: {judgement.explanation}"
     return ""
 
 
 def _counts(findings: tuple[Finding, ...], reading: Reading) -> Counts:
+    """Return the counts of what the tiers need, with those of the advisory requirements apart (R9)."""
+    needed = _count((item for item in findings if item.requirement.blocking), reading)
+    return replace(needed, advisory=_count((item for item in findings if not item.requirement.blocking), reading))
+
+
+def _count(findings: Iterable[Finding], reading: Reading) -> Counts:
     verdicts = [item.judgement(Grade.PROVED, reading).verdict for item in findings]
     return Counts(
         passed=verdicts.count(Verdict.PASS),

@@ -61,16 +61,26 @@ class Observation:
     subject: str
     origin: Origin = field(default_factory=Origin)
     requirement: str = ""
+    fix: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """How many requirements have which verdict (proved, chosen reading). The four numbers add up to all."""
+    """How many requirements have which verdict (proved, chosen reading). The four numbers add up to `asked`.
+
+    The numbers are those of the requirements that a tier needs; `advisory` counts the others, which hold none back.
+    """
 
     passed: int
     failed: int
     unknown: int
     not_applicable: int
+    advisory: Counts | None = None
+
+    @property
+    def asked(self) -> int:
+        """Return how many requirements were judged."""
+        return self.passed + self.failed + self.unknown + self.not_applicable
 
 
 @dataclass(frozen=True, kw_only=True)

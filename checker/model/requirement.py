@@ -49,7 +49,7 @@ class Requirement:
     applies_when: Mapping[str, Value] | None = None
     contradicted_by: Mapping[str, Value] | None = None
     modern: Mapping[str, Value] | None = None  # the check of the modern reading, where it differs
-    fix: Mapping[str, str] = field(default_factory=dict)  # outcome -> text: fail, unknown
+    fix: Mapping[str, str] = field(default_factory=dict)  # verdict -> text: fail, unknown, not_applicable
     effort: int = 2  # 1 (a setting) to 5 (new hardware), for ordering the fixes
     references: tuple[Reference, ...] = ()
     cases: Mapping[str, Value] = field(default_factory=dict)

@@ -160,10 +160,10 @@ def _digest(item: DigestCheck) -> Node:
 
 def _encryption(item: Encryption) -> str:
     if not item.encrypted:
-        return _join(("not encrypted", item.note))
+        return _join(("not encrypted" if item.encrypted is False else "not known whether it is encrypted", item.note))
     cipher = "-".join(str(part) for part in (item.cipher or "unknown cipher", item.key_bits or "", item.mode) if part)
     tag = _either(item.authenticated, yes="authenticated", no="not authenticated", unknown="")
-    opened = _either(item.decrypted, yes="decrypted", no="decryption failed", unknown="no key given")
+    opened = _either(item.decrypted, yes="decrypted", no="decryption failed", unknown="decryption not confirmed")
     clear = "THE CONTENT KEY LIES READABLE BESIDE IT" if item.key_in_clear else ""
     return _join((cipher, tag, opened, clear, item.note))
 
@@ -180,6 +180,6 @@ def _image(item: Image) -> Node:
         below.append(("encryption", _encryption(item.encryption), "", []))
     if item.inner is not None:
         below.append(_artifact(item.inner))
-    elif item.note:
+    elif item.note and not (item.encryption.encrypted and item.note == item.encryption.note):
         below.append(("note", item.note, "dim", []))
     return item.id, text, "", below

@@ -15,6 +15,7 @@ from checker.io.files import Files
 from checker.io.limits import MAX_DOCUMENT
 from checker.model.requirement import Cell, Requirement, RuleSet
 from checker.model.terms import Tier
+from checker.report import _words as words
 
 _WIDTH = 96
 
@@ -57,7 +58,9 @@ def _page(item: Requirement, cell: Cell, judged: Judged | None) -> Iterator[str]
     yield from _part("How it is read here", item.reading)
     yield from _part("What proves it", _proof(item))
     for outcome, text in sorted(item.fix.items()):
-        yield from _part({"fail": "If it fails", "unknown": "If it is not proven"}.get(outcome, outcome), text)
+        if outcome == "not_applicable" and item.applies_when is None:
+            continue  # a family's text, for the rows that have a condition
+        yield from _part(words.FIXES.get(outcome, outcome), text)
     yield from _part("References", "; ".join(_reference(item)))
     if judged:
         yield from _part("In this report", f"{judged.verdict} {judged.reason} {judged.explanation}".strip())

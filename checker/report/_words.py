@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from checker.errors import ExitStatus
-from checker.model.assessment import Assessment, Row
+from checker.model.assessment import Assessment, Counts, Row
 from checker.model.requirement import Reference
 from checker.model.terms import Grade, Method, Outcome, Party, Reading, Reason, Tier, Verdict
 
@@ -17,6 +17,14 @@ VERDICTS: Final[Mapping[Verdict, str]] = {
     Verdict.FAIL: "failed",
     Verdict.UNKNOWN: "not proven",
     Verdict.NOT_APPLICABLE: "not applicable",
+}
+
+DESCRIBED: Final = "described only (○), nothing shown"
+
+FIXES: Final[Mapping[str, str]] = {
+    "fail": "If it fails",
+    "unknown": "If it is not proven",
+    "not_applicable": "Where it does not apply",
 }
 
 REASONS: Final[Mapping[Reason, str]] = {
@@ -84,14 +92,30 @@ def gate_sentence(assessment: Assessment) -> str:
     return _GATES[assessment.gate.verdict]
 
 
+def gate_scope(assessment: Assessment) -> str:
+    """Return of which steps the gate demands nothing; empty where it asks for a tier of every step that applies."""
+    asked = {item.step for item in assessment.gate.items}
+    free = [row.step for row in assessment.rows if row.step not in asked and not row.not_applicable]
+    titles = [assessment.rules.rows[step].title if step in assessment.rules.rows else step.value for step in free]
+    return f"It demands nothing of: {', '.join(titles)}." if titles else ""
+
+
 def counts_sentence(assessment: Assessment) -> str:
-    """Return `n required: p passed, f failed, u not proven, a not applicable`."""
+    """Return `n required: p passed, f failed, u not proven, a not applicable`, of what the tiers need."""
     counts = assessment.counts
-    required = counts.passed + counts.failed + counts.unknown + counts.not_applicable
-    return (
-        f"{required} required: {counts.passed} passed, {counts.failed} failed, {counts.unknown} not proven, "
-        f"{counts.not_applicable} not applicable"
-    )
+    return f"{counts.asked} required: {_verdicts(counts)}, {counts.not_applicable} not applicable"
+
+
+def advisory_sentence(assessment: Assessment) -> str:
+    """Return `and m advisory questions: …`, which hold back no tier; empty where the rule set asks none."""
+    counts = assessment.counts.advisory
+    if counts is None or not counts.asked:
+        return ""
+    return f"and {counts.asked} advisory questions: {_verdicts(counts)}, {counts.not_applicable} not applicable"
+
+
+def _verdicts(counts: Counts) -> str:
+    return f"{counts.passed} passed, {counts.failed} failed, {counts.unknown} not proven"
 
 
 def ceiling(row: Row) -> Tier:

@@ -22,6 +22,7 @@ from checker.model.assessment import Assessment, Observation
 from checker.model.evidence import Evidence, Origin
 from checker.model.requirement import Reference
 from checker.model.terms import CELL_TIERS, Grade, Method, Outcome, Party, Reading, Severity, Step, Verdict
+from checker.report import _plain as plain
 from checker.report import _view as view
 from checker.report import _words as words
 from checker.report._values import cut, shown, visible
@@ -91,8 +92,8 @@ def _environment(detail: Detail) -> jinja2.Environment:
     )
     environment.filters |= {"value": shown, "bytes": _bytes, "short": _short, "word": _word, "percent": _percent}
     environment.globals |= {
-        "words": words, "view": view, "Grade": Grade, "Reading": Reading, "Verdict": Verdict, "Method": Method,
-        "Outcome": Outcome, "Party": Party, "Step": Step, "tiers": CELL_TIERS, "section": words.section,
+        "words": words, "view": view, "plain": plain, "Grade": Grade, "Reading": Reading, "Verdict": Verdict,
+        "Method": Method, "Outcome": Outcome, "Party": Party, "Step": Step, "tiers": CELL_TIERS, "section": words.section,
         "references": _references, "origin": _origin,
     }  # fmt: skip
     return environment
@@ -154,6 +155,7 @@ def _report_values(assessment: Assessment) -> dict[str, object]:
     status, word = words.exit_status(assessment)
     return {
         "a": assessment,
+        "artifacts": tuple({(item.name, item.sha256): item for item in reversed(assessment.artifacts)}.values())[::-1],
         "rows": view.views(assessment),
         "by_id": {item.requirement.id: item for item in assessment.findings},
         "other": view.other(assessment.reading),
@@ -176,10 +178,31 @@ def _gate_tone(assessment: Assessment) -> str:
     return "failed" if assessment.gate.verdict is Verdict.FAIL else "unknown"
 
 
-def _by_severity(items: Iterable[Observation]) -> tuple[tuple[Severity, tuple[Observation, ...]], ...]:
+@dataclass(frozen=True, kw_only=True)
+class Beyond:
+    """One thing beyond the table, said once, with everything that it was seen at."""
+
+    code: str
+    step: Step
+    message: str
+    fix: str
+    seen: tuple[Observation, ...]
+
+
+def _by_severity(items: Iterable[Observation]) -> tuple[tuple[Severity, tuple[Beyond, ...]], ...]:
     found = tuple(items)
     order = sorted({item.severity for item in found}, key=lambda severity: -severity.rank)
-    return tuple((severity, tuple(item for item in found if item.severity is severity)) for severity in order)
+    return tuple((severity, _said_once(item for item in found if item.severity is severity)) for severity in order)
+
+
+def _said_once(items: Iterable[Observation]) -> tuple[Beyond, ...]:
+    groups: dict[tuple[str, Step, str, str], list[Observation]] = {}
+    for item in items:
+        groups.setdefault((item.code, item.step, item.message, item.fix), []).append(item)
+    return tuple(
+        Beyond(code=code, step=step, message=message, fix=fix, seen=tuple(seen))
+        for (code, step, message, fix), seen in groups.items()
+    )
 
 
 def _kind_lines(records: Iterable[Evidence]) -> Iterable[KindLine]:

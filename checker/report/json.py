@@ -12,7 +12,7 @@ from typing import Final
 
 import rfc8785
 
-from checker.model.assessment import Assessment, Fix, GateResult, Identity, Observation, Row
+from checker.model.assessment import Assessment, Counts, Fix, GateResult, Identity, Observation, Row
 from checker.model.evidence import Evidence, Expectation, Origin
 from checker.model.finding import Finding, Judgement, Observed
 from checker.model.requirement import Cell, CrosswalkEntry, Dependency, Reference, Requirement, RuleSet
@@ -85,23 +85,34 @@ def _identity(identity: Identity) -> dict[str, Json]:
 
 
 def _result(assessment: Assessment) -> dict[str, Json]:
-    counts = assessment.counts
     status, word = words.exit_status(assessment)
     return {
         "scale": words.SCALE,
         "overall": assessment.overall.value,
         "overall_security": assessment.overall_security.value,
         "excluded": [step.value for step in assessment.excluded],
-        "counts": {
-            "required": counts.passed + counts.failed + counts.unknown + counts.not_applicable,
-            "passed": counts.passed,
-            "failed": counts.failed,
-            "unknown": counts.unknown,
-            "not_applicable": counts.not_applicable,
-        },
+        "counts": _counts(assessment.counts),
         "next_fixes": [_fix(fix) for fix in assessment.next_fixes],
         "gate": _gate(assessment.gate),
         "exit_status": {"code": int(status), "word": word},
+    }
+
+
+def _counts(counts: Counts) -> dict[str, Json]:
+    advisory = counts.advisory or Counts(passed=0, failed=0, unknown=0, not_applicable=0)
+    return {
+        "required": counts.asked,
+        **_verdicts(counts),
+        "advisory": {"asked": advisory.asked, **_verdicts(advisory)},
+    }
+
+
+def _verdicts(counts: Counts) -> dict[str, Json]:
+    return {
+        "passed": counts.passed,
+        "failed": counts.failed,
+        "unknown": counts.unknown,
+        "not_applicable": counts.not_applicable,
     }
 
 
@@ -235,6 +246,7 @@ def _observation(item: Observation) -> dict[str, Json]:
         "subject": clean(item.subject),
         "origin": _origin(item.origin),
         "requirement": clean(item.requirement),
+        "fix": clean(item.fix),
     }
 
 

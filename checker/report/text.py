@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from checker.model.assessment import Assessment, Row
-from checker.model.terms import Tier, Verdict
+from checker.model.terms import Severity, Tier, Verdict
+from checker.report import _plain as plain
 from checker.report import _view as view
 from checker.report import _words as words
 from checker.report._values import cut, one_line
@@ -15,6 +16,7 @@ from checker.report.contract import Renderer
 
 WIDTH: Final = 100
 FIXES: Final = 3
+_MOST: Final = 2  # lines of one fix or contradiction
 _NARROWEST: Final = 60
 _INDENT: Final = " " * 2
 _STYLES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
@@ -28,8 +30,8 @@ _MARKS: Final = {
     view.State.EXCLUDED: ("-", "dim"),
 }
 LEGEND: Final = (
-    "● tested  ◐ examined  ○ declared: reached, and how that is known; under it the cells Basic, +1, +2, +3",
-    "x failed  ? not proven  d documented only  ^ held back  · no requirement of its own  - not applicable",
+    "B123 = Basic, +1, +2, +3. Reached: ● tested  ◐ examined  ○ declared  - nothing applies",
+    "Not reached: x failed  ? not proven  d documented only  ^ held back  · nothing of its own",
 )
 
 
@@ -67,6 +69,15 @@ class _Page:
         """Return a stranger's or our own text on one line, cut to what is left of the width, then coloured."""
         return self.style(cut(one_line(text), self.width - used), *styles)
 
+    def lines(
+        self, text: str, *styles: str, first: str = "", indent: str = "", most: int | None = None
+    ) -> Iterator[str]:
+        """Return a text on lines of the width, at most `most`, coloured; an ellipsis tells what was left out."""
+        wrapped = textwrap.wrap(
+            first + one_line(text), self.width, subsequent_indent=indent, max_lines=most, placeholder=" …"
+        )
+        return (self.style(line, *styles) for line in wrapped)
+
 
 def _head(assessment: Assessment, page: _Page) -> Iterator[str]:
     identity, rules = assessment.identity, assessment.rules
@@ -84,8 +95,8 @@ def _rows(assessment: Assessment, page: _Page) -> Iterator[str]:
     yield page.line("   step       proved      B123  what else is said of it · what blocks the next tier", "dim")
     for item in view.views(assessment):
         yield _row(assessment, item, page)
-    for line in LEGEND:
-        yield page.line(line, "dim")
+    for legend in LEGEND:
+        yield from page.lines(legend, "dim")
     yield ""
 
 
@@ -119,8 +130,8 @@ def _note(assessment: Assessment, item: view.RowView) -> str:
     parts = []
     if item.documented is not item.proved:
         parts.append(f"documented {_short(item.documented)}")
-    if row.claimed is not None and words.capped(row, row.claimed) is not item.proved:
-        parts.append(f"claimed {_short(words.capped(row, row.claimed))}")
+    if row.claimed is not None and row.claimed is not item.proved:
+        parts.append(f"claimed {_short(row.claimed)}")
     if item.other_reading is not None:
         parts.append(f"{view.other(assessment.reading)} {_short(item.other_reading)}")
     parts.append(_blocker(assessment, row, item.proved))
@@ -136,8 +147,10 @@ def _blocker(assessment: Assessment, row: Row, proved: Tier) -> str:
     for name in row.blocked_by[:1]:
         if name not in findings:
             return f"{name} holds it back"
-        verdict = words.VERDICTS[view.judgement(assessment, findings[name]).verdict]
-        return f"{name} {verdict}: {findings[name].requirement.title}"
+        verdict = view.judgement(assessment, findings[name]).verdict
+        if verdict is Verdict.PASS:  # by the description alone, which proves nothing (docs/adr/0004)
+            return f"{name} {words.DESCRIBED}"
+        return f"{name} {words.VERDICTS[verdict]}: {findings[name].requirement.title}"
     if row.capped_by:
         return f"held back by {', '.join(row.capped_by)}"
     at_top = words.at_ceiling(row, proved) and words.ceiling(row) is not Tier.QUANTUM
@@ -149,8 +162,8 @@ def _fixes(assessment: Assessment, page: _Page) -> Iterator[str]:
     if fixes:
         yield page.line("What lifts the most", "bold")
     for number, fix in enumerate(fixes, 1):
-        start = f"{number}. {one_line(fix.requirement)} ({words.VERDICTS[fix.verdict]}) "
-        yield _INDENT + page.line(start + fix.text, used=len(_INDENT))
+        start = f"{_INDENT}{number}. {one_line(fix.requirement)} ({words.VERDICTS[fix.verdict]}) "
+        yield from page.lines(fix.text, first=start, indent=_INDENT + " " * 3, most=_MOST)
     if fixes:
         yield ""
 
@@ -160,30 +173,40 @@ def _contradictions(assessment: Assessment, page: _Page) -> Iterator[str]:
     if found:
         yield page.line("Claims that the evidence contradicts", "bold", "red")
     for item in found:
-        yield _INDENT + page.line(f"{item.title}: {item.row.contradiction}", used=len(_INDENT))
+        said = plain.sentence(item.row.contradiction)
+        yield from page.lines(said, first=f"{_INDENT}{one_line(item.title)}: ", indent=_INDENT * 2, most=_MOST)
     if found:
         yield ""
 
 
 def _foot(assessment: Assessment, page: _Page) -> Iterator[str]:
     excluded = ", ".join(step.value for step in assessment.excluded)
-    yield page.line(words.counts_sentence(assessment))
+    yield from page.lines(words.counts_sentence(assessment))
+    if advisory := words.advisory_sentence(assessment):
+        yield from page.lines(advisory, "dim")
     without = f" without {excluded}" if excluded else ""
     yield page.line(f"Overall {assessment.overall.label}: the lowest row{without}, otaudit's own summary")
-    if assessment.observations:
-        yield page.line(_beyond(assessment))
+    yield from _beyond(assessment, page)
     status, word = words.exit_status(assessment)
     tone = ("bold", _gate_tone(assessment))
-    for line in textwrap.wrap(words.gate_sentence(assessment), page.width):
-        yield page.line(line, *tone)
+    yield from page.lines(words.gate_sentence(assessment), *tone)
+    if scope := words.gate_scope(assessment):
+        yield from page.lines(scope, "dim", indent=_INDENT)
     yield page.line(f"Exit status {int(status)}: {word}.", *tone)
 
 
-def _beyond(assessment: Assessment) -> str:
+def _beyond(assessment: Assessment, page: _Page) -> Iterator[str]:
+    """Count what lies beyond the table, and say the gravest with what to do about it."""
     counts: dict[str, int] = {}
-    for item in sorted(assessment.observations, key=lambda item: -item.severity.rank):
+    found = sorted(assessment.observations, key=lambda item: -item.severity.rank)
+    for item in found:
         counts[item.severity] = counts.get(item.severity, 0) + 1
-    return "Beyond the table: " + ", ".join(f"{count} {severity}" for severity, count in counts.items())
+    if found:
+        yield page.line("Beyond the table: " + ", ".join(f"{count} {severity}" for severity, count in counts.items()))
+    grave = [item for item in found if item.severity.rank >= Severity.HIGH.rank]
+    lines = [(item.severity, item.message + (f" To do: {item.fix}" if item.fix else "")) for item in grave]
+    for severity, said in tuple(dict.fromkeys(lines))[:FIXES]:
+        yield from page.lines(said, first=f"{_INDENT}{severity}: ", indent=_INDENT * 2, most=_MOST)
 
 
 def _gate_tone(assessment: Assessment) -> str:

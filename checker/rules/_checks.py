@@ -256,10 +256,15 @@ def _none(kind: str, seen: list[_Seen], least: int) -> Outcome:
     open_ = [item for item in seen if item.match is None]
     open_ += [item for item in seen if item.where is not False and item.that is False and item.weak is not None]
     if bad:
-        return _fail(kind, [replace(item, answer=negate(item.answer)) for item in bad], len(seen))
+        return _fail(kind, _negated(bad), len(seen))
     if open_:
-        return _unknown(kind, open_, good)
-    return _enough(kind, good, least)
+        return _unknown(kind, _negated(open_), _negated(good))
+    return _enough(kind, _negated(good), least)
+
+
+def _negated(items: list[_Seen]) -> list[_Seen]:
+    """Return the records with what `none` expects of them: the opposite of the condition."""
+    return [replace(item, answer=negate(item.answer)) for item in items]
 
 
 def _pass(kind: str, good: list[_Seen]) -> Outcome:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from checker.model.requirement import Reference, Requirement, RuleSet
 from checker.model.terms import Step, Tier
+from checker.report._words import FIXES
 from checker.rules.load import load_default
 
 DOCS = Path(__file__).resolve().parent.parent
@@ -55,8 +56,10 @@ def _requirement(item: Requirement) -> Iterator[str]:
     yield ""
     yield " ".join(item.reading.split())
     for outcome, text in sorted(item.fix.items()):
+        if outcome == "not_applicable" and item.applies_when is None:
+            continue  # a family's text, for the rows that have a condition
         yield ""
-        yield f"*{'If it fails' if outcome == 'fail' else 'If it is not proven'}:* {' '.join(text.split())}"
+        yield f"*{FIXES[outcome]}:* {' '.join(text.split())}"
     if item.references:
         yield ""
         yield "*References:* " + "; ".join(_reference(reference) for reference in item.references) + "."

@@ -404,11 +404,21 @@ def evidence(plan: Plan) -> EvidenceSet:
     return EvidenceSet.complete([Expectation(slot=slot, count=2, values={"device": "A"})], records)
 
 
+def counted_as(verdicts: Sequence[Verdict]) -> Counts:
+    return Counts(
+        passed=verdicts.count(Verdict.PASS),
+        failed=verdicts.count(Verdict.FAIL),
+        unknown=verdicts.count(Verdict.UNKNOWN),
+        not_applicable=verdicts.count(Verdict.NOT_APPLICABLE),
+    )
+
+
 def build(plan: Plan) -> Assessment:
     rules = rule_set(plan.texts)
     findings = tuple(finding(plan, item, number) for number, item in enumerate(rules.requirements))
     rows = tuple(row(plan, rules, step) for step in Step)
     proved = [item.judgement().verdict for item in findings if item.requirement.blocking]
+    beside = [item.judgement().verdict for item in findings if not item.requirement.blocking]
     counted = [item for item in rows if item.step not in plan.excluded]
     overall = min((item.tier() for item in counted), key=lambda tier: tier.rank)
     fixes = tuple(fix for item in rows for fix in item.fixes[:1])
@@ -426,8 +436,7 @@ def build(plan: Plan) -> Assessment:
         observations=tuple(observations(plan)),
         overall=overall,
         overall_security=overall,
-        counts=Counts(passed=proved.count(Verdict.PASS), failed=proved.count(Verdict.FAIL),
-                      unknown=proved.count(Verdict.UNKNOWN), not_applicable=proved.count(Verdict.NOT_APPLICABLE)),
+        counts=replace(counted_as(proved), advisory=counted_as(beside)),
         gate=GateResult(verdict=plan.gate, items=(
             GateItem(step=Step.SIGN, tier=ENHANCED, verdict=plan.gate, reason=plan.text(5, "SIGN-E1 is not proven")),
             GateItem(step=Step.CHECK, tier=BASIC, verdict=Verdict.PASS))),
@@ -446,7 +455,8 @@ def observations(plan: Plan) -> Iterable[Observation]:
         ("CLEAN-U9", Severity.LOW, Step.CLEANUP, "Staged files were left after a failure"),
     ):
         yield Observation(code=code, severity=severity, step=step, message=plan.text(6, message),
-                          subject=plan.text(7, "artifact:gw200-2.4.1-A.swu"), origin=origin)  # fmt: skip
+                          subject=plan.text(7, "artifact:gw200-2.4.1-A.swu"), origin=origin,
+                          fix=plan.text(4, "Sign with a key of your own."))  # fmt: skip
 
 
 NORMAL = Plan(

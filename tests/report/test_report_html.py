@@ -194,10 +194,17 @@ def test_a_section_from_memory_is_withheld(make: Make) -> None:
     assert "from memory" not in RENDERER.render(make("normal")).decode()
 
 
-def test_failures_come_first_within_a_step(make: Make) -> None:
-    step = RENDERER.render(make("normal")).decode().split('id="row-sign"')[1].split("</section>")[0]
-    verdicts = re.findall(r'class="req r-(\w+)', step)
-    assert verdicts == sorted(verdicts, key=["fail", "unknown", "pass"].index)
+@pytest.mark.parametrize("name", ["sign", "receive"])
+def test_what_holds_the_next_tier_back_comes_first_and_failures_before_the_rest(make: Make, name: str) -> None:
+    assessment = make("normal")
+    row = next(item for item in assessment.rows if item.step.value == name)
+    step = RENDERER.render(assessment).decode().split(f'id="row-{name}"')[1].split("</section>")[0]
+    shown = [(found, verdict) for verdict, found in re.findall(r'class="req r-(\w+)[^"]*" id="([^"]+)"', step)]
+    assert {found for found, _ in shown[: len(row.blocked_by)]} == set(row.blocked_by)
+    for part in (shown[: len(row.blocked_by)], shown[len(row.blocked_by) :]):
+        verdicts = [verdict for _, verdict in part]
+        assert verdicts == sorted(verdicts, key=["fail", "unknown", "pass"].index)
+    assert {verdict for _, verdict in shown} >= {"fail", "unknown"} or name == "receive"
 
 
 def test_the_page_stays_under_300_kb_with_long_words_and_much_evidence(make: Make) -> None:

@@ -119,7 +119,9 @@ def test_the_exit_status_is_said_in_a_word_too(make: Make, name: str, code: int,
 
 def test_the_counts_add_up_to_what_is_required(any_assessment: Assessment) -> None:
     counts = json.loads(RENDERER.render(any_assessment))["result"]["counts"]
+    advisory = counts.pop("advisory")
     assert counts.pop("required") == sum(counts.values())
+    assert advisory.pop("asked") == sum(advisory.values())
 
 
 def test_a_trait_that_the_format_cannot_express_is_not_the_same_as_an_empty_one(make: Make) -> None:
