@@ -2,9 +2,10 @@
 
 Which keys are declared for what:
 
-* images: `trust.images`, the inventory's keys with the purpose image signing, and the keys that a target names as its
-  image key. A key that the inventory calls compromised or destroyed is none of them. Keys for TLS, logs and devices
-  never verify an image: a device that accepted those would have one trust store less than its description says.
+* images: `trust.images`, and the inventory's keys with the purpose image signing. A key that the inventory calls
+  compromised or destroyed is none of them, wherever else it stands. Keys for TLS, logs and devices never verify an
+  image: a device that accepted those would have one trust store less than its description says. Nor does the key that
+  a target decrypts with: whoever owns the device could sign with it.
 * logs: `trust.logs` and the inventory's keys with the purpose log signing.
 * decryption: only the keys of the very artifact that names them.
 """
@@ -102,8 +103,7 @@ def _one_decryption_key(data: bytes, name: str) -> Iterator[Any]:
 
 def image_ring(description: Description, files: Files) -> Ring:
     """Return everything that update images may be verified with."""
-    named = {target.image_key for target in description.device.targets if target.image_key}
-    return _ring(description, files, description.device.trust_images, IMAGE_PURPOSES, named)
+    return _ring(description, files, description.device.trust_images, IMAGE_PURPOSES)
 
 
 def log_keys(description: Description, files: Files) -> tuple[PublicKey, ...]:
@@ -114,22 +114,30 @@ def log_keys(description: Description, files: Files) -> tuple[PublicKey, ...]:
     return (*own, *(key for item, key in listed if set(item.purposes) & LOG_PURPOSES and _trusted(item)))
 
 
-def _ring(description: Description, files: Files, store: TrustStore, purposes: frozenset[str], named: set[str]) -> Ring:
+def _ring(description: Description, files: Files, store: TrustStore, purposes: frozenset[str]) -> Ring:
     loader = _Loader(files)
+    lost = _untrusted(description, files)
     listed = [
         key.as_declared(item.id)
         for item in description.device.keys or ()
-        if item.file is not None and _trusted(item) and (item.id in named or set(item.purposes) & purposes)
+        if item.file is not None and _trusted(item) and set(item.purposes) & purposes
         for key in loader.public_keys([item.file])
     ]
     ring = KeyRing.of(
-        keys=[*loader.public_keys(store.keys), *listed],
-        anchors=loader.certificates(store.anchors),
+        keys=[key for key in (*loader.public_keys(store.keys), *listed) if key.spki_sha256 not in lost],
+        anchors=[item for item in loader.certificates(store.anchors) if item.key.spki_sha256 not in lost],
         intermediates=loader.certificates(store.intermediates),
         crls=loader.crls(store.crls),
         purposes=store.purposes,
     )
     return Ring(ring, tuple(loader.faults))
+
+
+def _untrusted(description: Description, files: Files) -> frozenset[str]:
+    """Return the SHA-256 of every public key that the inventory calls compromised or destroyed."""
+    records = [item for item in description.device.keys or () if not _trusted(item)]
+    found = _Loader(files).public_keys(item.file for item in records if item.file is not None)
+    return frozenset({key.spki_sha256 for key in found} | {item.spki_sha256 for item in records if item.spki_sha256})
 
 
 def _trusted(item: InventoryKey) -> bool:
@@ -184,6 +192,10 @@ def faults(description: Description, files: Files) -> tuple[Fault, ...]:
         loader = _Loader(files, tuple(sorted(_ROWS[p] for p in item.purposes if p in _ROWS)))
         loader.public_keys([item.file] if item.file else [])
         found += loader.faults
+    lost = _untrusted(description, files)
+    for ref in device.trust_images.keys:
+        if any(key.spki_sha256 in lost for key in _Loader(files).public_keys([ref])):
+            found.append(Fault(ref.path, "the key inventory gives this key up, so it verifies nothing", ("sign",)))
     loader = _Loader(files, ("process", "protect"))
     loader.decryption(key for ref in description.artifacts for key in ref.decryption_keys)
     return tuple(sorted({fault.path: fault for fault in [*found, *loader.faults]}.values()))
