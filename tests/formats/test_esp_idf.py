@@ -22,7 +22,7 @@ from checker.model.artifact import Artifact, AuthKind
 from checker.model.terms import Outcome
 
 CODE = b"".join(b"%06d: some code in a segment\n" % number for number in range(400))
-CURVES = {"ecdsa-p256": (2, 32, 0, "sha256"), "ecdsa-p384": (3, 48, 1, "sha384")}
+CURVES = {"ecdsa-p192": (1, 24, 0, "sha256"), "ecdsa-p256": (2, 32, 0, "sha256"), "ecdsa-p384": (3, 48, 1, "sha384")}
 
 
 def image(code: bytes = CODE, *, chip: int = 9, secure_version: int = 7, digest: bool = True) -> bytes:
@@ -72,9 +72,12 @@ def ec_block(tool: Any, key: Path, signed: bytes) -> bytes:
     number, size, wide, name = CURVES[key.stem]
     point = read_public_key(key.with_suffix(".pub.pem").read_bytes()).raw[1:]
     raw = ecdsa_raw(tool("openssl", "dgst", f"-{name}", "-sign", key, data=signed).stdout, size)
-    flipped = (part[at : at + size][::-1] for part in (point, raw) for at in (0, size))
+    point, raw = (part[:size][::-1] + part[size:][::-1] for part in (point, raw))
     return sealed(
-        struct.pack("<BBBx", 0xE7, 3, wide) + hashlib.new(name, signed).digest() + bytes([number]) + b"".join(flipped)
+        struct.pack("<BBBx", 0xE7, 3, wide)
+        + hashlib.new(name, signed).digest()
+        + bytes([number])
+        + b"".join(part.ljust(96 if wide else 64, b"\0") for part in (point, raw))
     )
 
 
@@ -253,6 +256,16 @@ def test_a_block_that_devices_refuse_is_invalid_though_its_crc_is_right(
     assert outcomes(found) == [Outcome.INVALID]
     assert note in found.signatures[0].note
     assert outcomes(kit.open(resealed(signed(name), 0, b"\xe7"), ring=ring)) == [Outcome.VALID]
+
+
+def test_a_valid_signature_on_a_weak_curve_is_valid_and_weak(kit: Any, tool: Any, tmp_path: Path) -> None:
+    key = tmp_path / "ecdsa-p192.pem"
+    tool("openssl", "ecparam", "-name", "prime192v1", "-genkey", "-noout", "-out", key)
+    tool("openssl", "ec", "-in", key, "-pubout", "-out", key.with_suffix(".pub.pem"))
+    content = padded(image())
+    found = kit.open(content + sector(ec_block(tool, key, content)), keys=[key.with_suffix(".pub.pem")])
+    assert (outcomes(found), found.signatures[0].key.algorithm) == ([Outcome.VALID], "ec-p192")
+    assert "weak-curve" in kit.codes(found)
 
 
 def test_a_wrong_crc_makes_devices_skip_the_block(kit: Any, signed: Any, keys: Path) -> None:

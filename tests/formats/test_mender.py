@@ -303,6 +303,33 @@ def test_a_member_beside_the_manifest_is_found(kit: Any, sign: Any, pems: Path) 
     assert not complete(artifact)
 
 
+def test_mender_and_otaudit_agree_about_forgeries(kit: Any, sign: Any, pems: Path, tool: Any, tmp_path: Path) -> None:
+    tool("mender-artifact", "--version")
+    der, raw, key = sign("ec"), sign("ec", raw=True), pems / "ec.pub.pem"
+    listed = next(data for name, data in read_back(build()) if name == "manifest")
+    evil = ("evil", b"evil")
+    cases = {
+        "good": build(signature=raw),
+        "xz": build(signature=raw, suffix=".xz"),
+        "plain": build(signature=raw, suffix=""),
+        "signature by another key": build(signature=sign("other", raw=True)),
+        "manifest changed after signing": build(signature=lambda manifest: raw(manifest + b"\n")),
+        "payload changed": build((("fw.bin", FIRMWARE[1:]),), signature=raw, manifest=listed),
+        "payload renamed": build((("other.bin", FIRMWARE),), signature=raw, manifest=listed),
+        "payload beside": build((("fw.bin", FIRMWARE), evil), signature=raw, manifest=listed),
+        "payload missing": build((), signature=raw, manifest=listed),
+        "header of another release": build(info=INFO | {"artifact_depends": {}}, signature=raw, manifest=listed),
+    }
+    disagreeing = {"missing-member", "unreferenced-member", "malformed"}
+    for name, data in cases.items():
+        (tmp_path / "x").write_bytes(data)
+        artifact = kit.open(data, keys=[key])
+        proven = complete(artifact) and not disagreeing & kit.codes(artifact)
+        assert proven is (name in {"good", "xz", "plain"}), name
+        assert validates(tmp_path / "x", key) is proven, name
+    assert complete(kit.open(build(signature=der), keys=[key]))  # the tool's own way of checking takes raw r||s only
+
+
 def test_an_augmented_manifest_does_not_override_the_signed_one(kit: Any, sign: Any, pems: Path) -> None:
     evil = b"evil"
     more = [("manifest-augment", listing({"data/0000/fw.bin": evil}))]
