@@ -23,6 +23,11 @@ from checker.probes.contract import Context, Probe
 
 _PROBE: Final = "documents"
 _SHORTEST: Final = 3  # words: a shorter quote would be found in nearly every document and shows nothing
+_CLAUSE: Final = re.compile(r"[^\W_]")  # a clause has a number or a name, and is not white space
+_WORD: Final = re.compile(r"[^\W\d_]{2,}|\d+")  # a mark or a single letter is no word
+_HEADING: Final = re.compile(r"^[ \t]{0,3}#{1,6}[ \t].*$|^.*\S.*\n[ \t]{0,3}(?:=+|-{2,})[ \t]*$", re.MULTILINE)
+# The first line of this tool's own descriptions, in YAML or JSON: words of the author, whatever the file is called.
+_OWN: Final = re.compile(r"""^\W*otaudit\W{1,8}(?:device|update|key-inventory)/\d""", re.MULTILINE)
 _MAX_PAGES: Final = 5_000  # of one PDF that are searched
 _MARKS: Final = re.compile(r"[*_`]+|^[ \t]*(?:>|#{1,6}|[-+])[ \t]+", re.MULTILINE)
 
@@ -36,7 +41,8 @@ def _subject(ref: DocumentRef) -> Subject:
 
 
 def _before(ref: DocumentRef) -> dict[str, Value]:
-    return {"document": ref.id, "proves": ref.proves, "clause": ref.clause or None, "quote": ref.quote or None}
+    clause = ref.clause if _CLAUSE.search(ref.clause) else None
+    return {"document": ref.id, "proves": ref.proves, "clause": clause, "quote": ref.quote or None}
 
 
 def _expects(description: Description) -> Iterator[Expectation]:
@@ -67,6 +73,7 @@ def _one(ref: DocumentRef, context: Context) -> Evidence:
         "current": _current(ref, context.as_of),
     }
     try:
+        _refuse_own(ref, digest, context)
         values["quote_found"] = _found(ref, data)
     except _UnreadableError as error:
         return gap(_PROBE, "document", subject, Reason.UNREADABLE, str(error), values=values, origin=origin)
@@ -80,16 +87,35 @@ def _why(files: Files, path: str) -> Reason:
         return Reason.UNREADABLE
 
 
+def _refuse_own(ref: DocumentRef, digest: str, context: Context) -> None:
+    """Refuse what is no document: the description itself, and what it gives as evidence of another kind.
+
+    Raises:
+        _UnreadableError: the file is one of these; its words would prove themselves.
+    """
+    given = context.description
+    others = [item.file.path for item in given.artifacts] + [item.file.path for item in given.logs]
+    digests = {given.sha256, given.device.sha256} | {item.artifact.sha256 for item in context.opened if item.artifact}
+    if digest in digests or ref.file.path in others:
+        msg = f"{ref.file.path}: is the description, an artifact or a log itself, and no document about it"
+        raise _UnreadableError(msg)
+
+
 def _current(ref: DocumentRef, as_of: str) -> bool:
-    """Return whether the document is not past its last valid day; one without such a day is never past it."""
-    return not ref.valid_until or as_of[:10] <= ref.valid_until[:10]
+    """Return whether the document is in force: not past its last valid day, and not of a day to come."""
+    today = as_of[:10]
+    return not (ref.dated and today < ref.dated[:10]) and (not ref.valid_until or today <= ref.valid_until[:10])
 
 
 def _found(ref: DocumentRef, data: bytes) -> bool | None:
     quote = _plain(ref.quote)
-    if len(quote.split()) < _SHORTEST:
+    if len(_WORD.findall(_plain(_MARKS.sub("", ref.quote)))) < _SHORTEST:
         return None
     text = _text(ref.file.path, data)
+    if _OWN.search(text):
+        msg = f"{ref.file.path}: is a description for this tool, and no document about what it says"
+        raise _UnreadableError(msg)
+    text = _HEADING.sub("", text)  # a heading names its subject and states nothing of it
     return _stands_in(quote, _plain(text)) or _stands_in(_plain(_MARKS.sub("", quote)), _plain(_MARKS.sub("", text)))
 
 
@@ -123,8 +149,11 @@ def _decoded(name: str, data: bytes) -> str:
         raise _UnreadableError(msg) from error
 
 
+_SILENT: Final = frozenset({"script", "style", "template", "title", "h1", "h2", "h3", "h4", "h5", "h6"})
+
+
 class _Words(HTMLParser):
-    """Collects what a reader would see."""
+    """Collects what a reader would see, without the headings: they name a subject and state nothing of it."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -133,12 +162,12 @@ class _Words(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         del attrs
-        self._hidden += tag in {"script", "style", "template"}
+        self._hidden += tag in _SILENT
         if tag in {"p", "br", "div", "li", "td", "th", "tr", "h1", "h2", "h3", "h4", "h5", "h6"}:
             self.parts.append(" ")
 
     def handle_endtag(self, tag: str) -> None:
-        self._hidden -= tag in {"script", "style", "template"} and self._hidden > 0
+        self._hidden -= tag in _SILENT and self._hidden > 0
         if tag in {"p", "div", "li", "td", "th", "tr", "h1", "h2", "h3", "h4", "h5", "h6"}:
             self.parts.append(" ")
 

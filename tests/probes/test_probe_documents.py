@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,32 @@ def test_a_quote_is_whole_words(lab: Any) -> None:
 def test_a_quote_of_two_words_shows_nothing(lab: Any) -> None:
     lab.document("policy.txt", TEXT, "Signing keys")
     assert "quote_found" not in lab.one(PROBE, "document").values
+
+
+@pytest.mark.parametrize("quote", ["# Key rotation", "a b c", "* _ 4.2 -", "Key rotation of the gateway"])
+def test_marks_letters_and_headings_state_nothing(lab: Any, quote: str) -> None:
+    lab.document("policy.md", b"# Key rotation of the gateway\n\na b c * _ 4.2 - and more\n", quote)
+    assert lab.one(PROBE, "document").values.get("quote_found") is not True
+
+
+def test_a_heading_of_a_page_states_nothing_and_the_same_words_below_it_do(lab: Any) -> None:
+    words = QUOTE.encode()
+    lab.document("head.html", b"<html><title>" + words + b"</title><h2>" + words + b"</h2><p>none</p></html>", QUOTE)
+    lab.document("body.html", b"<html><h2>Keys</h2><p>" + words + b"</p></html>", QUOTE)
+    found = {item.values["document"]: item.values["quote_found"] for item in lab.run(PROBE)}
+    assert found == {"head.html": False, "body.html": True}
+
+
+def test_a_description_is_no_document_about_itself(lab: Any) -> None:
+    lab.document("policy.md", b"otaudit: update/1\nnote: " + QUOTE.encode(), QUOTE)
+    record = lab.one(PROBE, "document")
+    assert (record.unavailable, "quote_found" in record.values) == (Reason.UNREADABLE, False)
+
+
+def test_a_clause_that_is_blank_is_none(lab: Any) -> None:
+    lab.document("policy.txt", TEXT, QUOTE)
+    lab.say(documents=(replace(lab.description.documents[0], clause=" \u200b."),))
+    assert "clause" not in lab.one(PROBE, "document").values
 
 
 def test_markdown_marks_are_no_words(lab: Any) -> None:
