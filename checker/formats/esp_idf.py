@@ -321,7 +321,7 @@ def _artifact(source: Source, found: _Found) -> Artifact:
         version=version,
         hardware=(_chip(layout),),
         weaknesses=tuple(_weaknesses(source, found, digests)),
-        facts=tuple(_facts(found)),
+        facts=tuple(fact for fact in _facts(found) if fact[1]),
     )
 
 

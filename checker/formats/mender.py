@@ -370,7 +370,7 @@ def _artifact(bundle: _Bundle) -> Artifact:
         version=_version(bundle),
         hardware=header.device_types if header else (),
         weaknesses=tuple(_weaknesses(bundle)),
-        facts=tuple(_facts(bundle)),
+        facts=tuple(fact for fact in _facts(bundle) if fact[1]),
     )
 
 

@@ -263,7 +263,7 @@ def _artifact(bundle: _Bundle) -> Artifact:
         version=_version(bundle),
         hardware=(manifest.compatible,) if manifest else (),
         weaknesses=tuple(_weaknesses(bundle, encryption)),
-        facts=tuple(_facts(bundle)),
+        facts=tuple(fact for fact in _facts(bundle) if fact[1]),
     )
 
 
@@ -318,6 +318,7 @@ def _coverage(bundle: _Bundle) -> Coverage:
     return Coverage(
         payload=(bundle.data,),
         uncovered=() if reached else (bundle.data,),
+        undecided=(bundle.data,) if reached and bundle.closed else (),
         metadata=fields if bundle.reached else (),
         unprotected_metadata=() if bundle.reached else fields,
         # The digest or root hash is over exactly these bytes: one block more or less gives another.
