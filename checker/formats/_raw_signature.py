@@ -77,6 +77,8 @@ def judge(
         schemes: the schemes to try for a key.
         message: the content itself, for schemes that sign it directly; None where it is too large.
     """
+    if not data.strip(b"\0"):
+        return Signature(outcome=Outcome.INVALID, encoding="raw", note="the signature is empty or all zero")
     plausible = plausible_keys(data, keys)
     if not plausible:
         note = f"no declared key could have made a signature of {len(data)} bytes"

@@ -377,9 +377,11 @@ def _coverage(bundle: _Bundle, images: Iterable[Image]) -> Coverage:
     refuted = {image.span for image in images if not image.digests or not all(check.matches for check in image.digests)}
     covered = proven - refuted if bundle.reached else set()
     uncovered = tuple(span for span in named if span not in covered)
+    hidden = bundle.text.data is None and bundle.reached  # what it says of the members is not known
     return Coverage(
         payload=named,
-        uncovered=() if bundle.text.data is None and bundle.reached else uncovered,
+        uncovered=() if hidden else uncovered,
+        undecided=named if hidden else (),
         metadata=fields if bundle.reached else (),
         unprotected_metadata=() if bundle.reached else fields,
         size_bound=None if bundle.text.data is None else not uncovered,

@@ -163,6 +163,7 @@ class Coverage:
 
     payload: tuple[Span, ...] = ()
     uncovered: tuple[Span, ...] = ()  # payload bytes that nothing authentic protects
+    undecided: tuple[Span, ...] = ()  # payload bytes of which that is not known: the statement about them is encrypted
     metadata: tuple[
         str, ...
     ] = ()  # steering fields inside the signed part: version, vendor, class, sequence, location …

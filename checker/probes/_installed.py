@@ -142,7 +142,8 @@ def _member(ref: ArtifactRef, image: Image, target: str, name: str, above: tuple
 def covered(artifact: Artifact) -> bool:
     """Return whether a valid signature or MAC reaches every payload byte of an artifact."""
     coverage = artifact.coverage
-    return bool(coverage.payload) and not coverage.uncovered and bool(tuple(valid(artifact)))
+    known = bool(coverage.payload) and not coverage.uncovered and not coverage.undecided
+    return known and bool(tuple(valid(artifact)))
 
 
 def valid(artifact: Artifact) -> Iterator[str]:

@@ -328,11 +328,11 @@ def _coverage(artifact: Artifact) -> dict[str, Value]:
 
 
 def _complete(artifact: Artifact, payload: int, uncovered: int) -> bool | None:
-    """Return whether everything is covered; None where there is no payload, or a covering digest is not computable."""
+    """Return whether everything is covered; None where there is no payload, or where that is not known."""
     checks = [*artifact.digests, *(check for image in artifact.images for check in image.digests)]
     if uncovered or any(check.matches is False for check in checks):
         return False
-    if not payload:
+    if not payload or artifact.coverage.undecided:
         return None
     equal = merged(span for check in checks if check.matches for span in check.covers)
     open_checks = [check for check in checks if check.matches is None]

@@ -124,6 +124,7 @@ def _coverage(item: Coverage) -> dict[str, Json]:
     return {
         "payload": _spans(item.payload),
         "uncovered": _spans(item.uncovered),
+        "undecided": _spans(item.undecided),
         "metadata": _texts(item.metadata),
         "unprotected_metadata": _texts(item.unprotected_metadata),
         "size_bound": item.size_bound,
