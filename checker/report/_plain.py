@@ -68,7 +68,7 @@ def _short_list(text: str) -> str:
     more = _MORE.search(text)
     items = (text[: more.start()] if more else text).split(", ")
     left = len(items) - LONGEST + (int(more[1]) if more else 0)
-    return f"{', '.join(items[:LONGEST])} and {left} more" if len(items) > LONGEST + 1 else text
+    return f"{', '.join(items[:LONGEST])} and {left} more" if left > 1 and len(items) > LONGEST else text
 
 
 def sentence(text: str) -> str:

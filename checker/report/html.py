@@ -93,8 +93,8 @@ def _environment(detail: Detail) -> jinja2.Environment:
     environment.filters |= {"value": shown, "bytes": _bytes, "short": _short, "word": _word, "percent": _percent}
     environment.globals |= {
         "words": words, "view": view, "plain": plain, "Grade": Grade, "Reading": Reading, "Verdict": Verdict,
-        "Method": Method, "Outcome": Outcome, "Party": Party, "Step": Step, "tiers": CELL_TIERS, "section": words.section,
-        "references": _references, "origin": _origin,
+        "Method": Method, "Outcome": Outcome, "Party": Party, "Step": Step, "tiers": CELL_TIERS,
+        "section": words.section, "references": _references, "origin": _origin,
     }  # fmt: skip
     return environment
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from checker import resources
-from checker.model.artifact import Artifact
+from checker.model.artifact import Artifact, Encryption
 from checker.model.assessment import Assessment
 from checker.model.terms import Step
 from checker.report._artifact_tree import artifact_json, tree
@@ -132,3 +132,39 @@ def test_an_artifact_as_json_has_the_shape_that_the_report_gives_it(make: Make) 
     data = artifact_json(outer(make("hostile")))
     jsonschema.Draft202012Validator({"$ref": "#/$defs/artifact", "$defs": schema["$defs"]}).validate(json.loads(data))
     assert rfc8785.dumps(json.loads(data)) == data
+
+
+@pytest.mark.parametrize(
+    ("encrypted", "decrypted", "said"),
+    [
+        (None, None, "not known whether it is encrypted"),
+        (False, None, "not encrypted"),
+        (True, None, "aes-256-cbc, decryption not confirmed, the tag is cut"),
+        (True, False, "aes-256-cbc, decryption failed, the tag is cut"),
+        (True, True, "aes-256-cbc, decrypted, the tag is cut"),
+    ],
+)
+def test_what_is_not_known_of_an_encryption_is_not_denied(
+    make: Make,
+    encrypted: bool | None,  # noqa: FBT001 - a fact, not a switch
+    decrypted: bool | None,  # noqa: FBT001 - a fact, not a switch
+    said: str,
+) -> None:
+    used = Encryption(encrypted=encrypted, decrypted=decrypted, cipher="aes", mode="cbc", key_bits=256,
+                      note="the tag is cut")  # fmt: skip
+    drawn = tree(replace(outer(make("normal")), encryption=(used,)), colour=False, width=200)
+    line = next(line for line in drawn.splitlines() if "─ encryption " in line)
+    assert line.partition("─ encryption ")[2].startswith(said)
+
+
+def test_a_fix_and_a_contradiction_take_two_lines_at_most_and_say_what_they_cut(make: Make) -> None:
+    base = make("normal")
+    fixed = tuple(replace(fix, text="word " * 200) for fix in base.next_fixes[:3])
+    rows = (replace(base.rows[0], contradiction="claim " * 200), *base.rows[1:])
+    long = replace(base, next_fixes=fixed, rows=rows)
+    said = summary(long, colour=False, width=80)
+    fixes = said.partition("What lifts the most\n")[2].partition("\n\n")[0].splitlines()
+    assert len(fixes) == 6
+    assert [line.endswith("…") for line in fixes] == [False, True] * 3
+    assert all(line.startswith("     word") for line in fixes[1::2])
+    assert said.count("claim claim") >= 2
