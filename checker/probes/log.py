@@ -1,8 +1,9 @@
 """Update logs: what happened, in which order, and whether it agrees with the artifact (criteria.md DEP8, DEP10, DEP11).
 
-How a log is known decides how much it says. Signed by a declared key, its events are tested; otherwise they are
-examined, hash chain or not: without a signature anybody can write the whole chain anew (criteria.md R6). A log whose
-signature or chain is broken, or that tells of days after the evaluation, says nothing: its events are unavailable.
+How a log is known decides how much it says. Signed by a declared key, or whole as a hash chain, its events are tested;
+otherwise they are examined. A chain that nobody signed and nobody else keeps could be written anew as a whole: the
+`log` record says so, and the rule set's CLEAN-LOG-ANCHOR tells the reader. A log whose signature or chain is broken, or
+that tells of days after the evaluation, says nothing: its events are unavailable.
 """
 
 from __future__ import annotations
@@ -134,7 +135,7 @@ class _Trust:
     @property
     def method(self) -> Method:
         """Return how its events are known."""
-        return Method.TESTED if self.signed and not self.broken else Method.EXAMINED
+        return Method.TESTED if (self.signed or self.chained) and not self.broken else Method.EXAMINED
 
 
 def _authenticated(context: Context, ref: LogRef, raw: bytes, keys: Sequence[PublicKey]) -> _Trust:

@@ -460,10 +460,10 @@ def test_a_log_may_itself_be_the_envelope(gateway: Any, tmp_path: Path) -> None:
     assert gateway.one(PROBE, "log").values["events"] == 11
 
 
-def test_a_whole_chain_that_nobody_signed_is_examined_since_anybody_can_write_it_anew(gateway: Any) -> None:
+def test_a_whole_chain_is_tested_and_says_that_nobody_signed_it(gateway: Any) -> None:
     gateway.log(_chained(story(gateway.data)), device="A")
     values = gateway.one(PROBE, "log").values
-    assert _methods(gateway) == {Method.EXAMINED}
+    assert _methods(gateway) == {Method.TESTED}
     assert (values["chained"], values["signed"]) == (True, False)
 
 
