@@ -106,7 +106,7 @@ def assess(
     chain = ChainFacts(
         certificates=tuple(item.facts for item in built.path),
         valid=None if not ring.anchors else not error,
-        error=error if ring.anchors else "",
+        error=error if ring.anchors or revocation.anywhere else "",
         revoked=revocation.signer,
         checked_at=at,
         expired=not leaf.facts.not_before <= at <= leaf.facts.not_after,
@@ -196,12 +196,20 @@ def _guess(leaf: Certificate, pool: Sequence[Certificate]) -> tuple[Certificate,
 
 
 def _revocation(path: Sequence[Certificate], ring: KeyRing, pool: Sequence[Certificate], now: str) -> _Revocation:
-    if not ring.anchors or not ring.crls:
+    if not ring.anchors:
+        # Nothing verifies the lists themselves, so they cannot clear a signer; but whoever gave one believes it.
+        listed = next((item.facts.subject for item in path if _is_listed(item, ring.crls)), "")
+        return _Revocation(signer=True if path and _is_listed(path[0], ring.crls) else None, anywhere=listed)
+    if not ring.crls:
         return _Revocation()
     states = [_link(item, ring, pool, now) for item in path]
     revoked = next((item.facts.subject for item, (state, _) in zip(path, states, strict=True) if state), "")
     signer, note = states[0] if states else (None, "")
     return _Revocation(signer=signer, anywhere=revoked, note=note)
+
+
+def _is_listed(item: Certificate, crls: Sequence[RevocationList]) -> bool:
+    return any(each.issuer_der == item.issuer_der and item.serial in each.serials for each in crls)
 
 
 def _link(item: Certificate, ring: KeyRing, pool: Sequence[Certificate], now: str) -> tuple[bool | None, str]:

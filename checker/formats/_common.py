@@ -31,6 +31,7 @@ WEAKNESSES: Final = (
     "weak-key",
     "weak-digest",
     "signer-expired",
+    "signer-not-yet-valid",
     "signer-revoked",
     "wrong-purpose",
     "unsigned",
@@ -121,7 +122,10 @@ def _chain(signature: Signature) -> Iterable[Weakness]:
     if chain is None or not chain.certificates:
         return
     where = chain.certificates[0].subject
-    if chain.expired:
+    if chain.expired and chain.checked_at < chain.certificates[0].not_before:
+        text = f"the signer's certificate is not yet valid: {where}"
+        yield Weakness(code="signer-not-yet-valid", message=text, where=where)
+    elif chain.expired:
         yield Weakness(code="signer-expired", message=f"the signer's certificate is expired: {where}", where=where)
     if chain.revoked:
         yield Weakness(code="signer-revoked", message=f"the signer's certificate is revoked: {where}", where=where)

@@ -192,7 +192,11 @@ def _records(place: _Place, artifact: Artifact) -> Iterator[Evidence]:
         yield from _recipients(place, recipient)
     for image in artifact.images:
         yield _image(place, image)
-    yield place.fact("version", _version(place, artifact))
+    version = _version(place, artifact)
+    yield place.fact("version", version)
+    if version["equals_description"] is False:
+        text = f"the file is version {version['version']}, the description says {place.context.description.version}"
+        yield place.fact("weakness", {"code": "other-version", "message": text, "where": None})
     for weakness in artifact.weaknesses:
         yield place.fact("weakness", _weakness(weakness), weakness.where)
 

@@ -1,7 +1,9 @@
 """Comparisons across artifacts (criteria.md 3.5): are keys unique to a device, new for a release, and nonces used once.
 
 Two artifacts show more than one: equal wrapped keys, equal nonces under one key, or equal blocks of ciphertext at equal
-offsets need no decryption key to be seen. A sample never proves the fleet, so its size is part of every record.
+offsets need no decryption key to be seen. A sample never proves the fleet, so its size is part of every record. Where
+it is not sure whose an artifact is (no device is named, or its recipients are another device's keys by the inventory),
+a comparison can still refute, and shows nothing else.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from checker.model.artifact import Artifact, Encryption, Recipient, Signature, S
 from checker.model.evidence import Evidence, Expectation, Value
 from checker.model.subject import Subject, SubjectKind
 from checker.model.terms import Outcome, Reason
+from checker.probes import _keyfiles
 from checker.probes._records import expect, fact, gap, path_of, update_subject
 from checker.probes._sources import lasting
 from checker.probes.contract import Context, Opened, Probe
@@ -63,6 +66,7 @@ class _Sealed:
     encrypted: bool
     parts: tuple[_Cipher, ...]
     recipients: tuple[Recipient, ...]
+    doubtful: bool = False  # whether it is for the device that is named
 
     @property
     def outer(self) -> tuple[_Cipher, ...]:
@@ -101,7 +105,8 @@ def _device(device: str, description: Description) -> Subject:
 
 def _run(context: Context) -> Iterator[Evidence]:
     description = context.description
-    sealed = [_sealed(context.files, item) for item in context.opened]
+    owners = {key.spki_sha256: item.device for item, key in _keyfiles.inventory_keys(description, context.files)}
+    sealed = [_sealed(context.files, item, owners) for item in context.opened]
     delivered = [item for item in sealed if item is not None and item.opened.ref.role == "deliverable"]
     lost = {item.ref.id for item in context.opened if item.artifact is None}
     for release in _releases(description) or ("current",):
@@ -134,7 +139,7 @@ def _by(items: Iterable[_Sealed], key: Callable[[_Sealed], str]) -> Mapping[str,
 # What an artifact shows
 
 
-def _sealed(files: Files, opened: Opened) -> _Sealed | None:
+def _sealed(files: Files, opened: Opened, owners: Mapping[str, str]) -> _Sealed | None:
     if opened.artifact is None:
         return None
     try:
@@ -145,7 +150,10 @@ def _sealed(files: Files, opened: Opened) -> _Sealed | None:
     # Protect reads the outer deliverable, Process the inner images (criteria.md DEP5): a key that all radios of a model
     # share inside says nothing about who can open the deliverable, and a key of its own inside would not mend it.
     encrypted = any(not part.inner for part in parts)
-    return _Sealed(opened=opened, encrypted=encrypted, parts=parts, recipients=opened.artifact.recipients)
+    recipients = opened.artifact.recipients
+    known = {owners[item.key.id] for item in recipients if owners.get(item.key.id)}
+    doubtful = not opened.ref.device or (bool(known) and opened.ref.device not in known)
+    return _Sealed(opened=opened, encrypted=encrypted, parts=parts, recipients=recipients, doubtful=doubtful)
 
 
 def _parts(artifact: Artifact, source: Source, where: str, name: str) -> Iterator[_Cipher]:
@@ -190,7 +198,7 @@ def _across_devices(description: Description, release: str, group: Mapping[str, 
     compared = _compared(group)
     pattern = _pattern(group, compared)
     values |= compared | {"pattern": pattern, "distinct": None if pattern is None else pattern in {"P1", "P2"}}
-    return fact(_PROBE, "uniqueness", update_subject(description), values)
+    return fact(_PROBE, "uniqueness", update_subject(description), _unless_doubtful(group, values))
 
 
 def _across_releases(description: Description, device: str, group: Mapping[str, tuple[_Sealed, ...]]) -> Evidence:
@@ -204,7 +212,17 @@ def _across_releases(description: Description, device: str, group: Mapping[str, 
     pattern = None if distinct is None else "P1" if distinct else "fleet"
     if not all(item.encrypted for items in group.values() for item in items):
         pattern, distinct = "plain", False
-    return fact(_PROBE, "uniqueness", subject, values | compared | {"pattern": pattern, "distinct": distinct})
+    values |= compared | {"pattern": pattern, "distinct": distinct}
+    return fact(_PROBE, "uniqueness", subject, _unless_doubtful(group, values))
+
+
+def _unless_doubtful(group: Mapping[str, tuple[_Sealed, ...]], values: Mapping[str, Value]) -> dict[str, Value]:
+    """Return a comparison without what speaks for it, where it is not sure whose the artifacts are."""
+    if not any(item.doubtful for items in group.values() for item in items):
+        return dict(values)
+    good = {name for name, value in values.items() if value is True and name.endswith("distinct")}
+    good |= {"pattern"} if values.get("pattern") in {"P1", "P2"} else set()
+    return {name: None if name in good else value for name, value in values.items()}
 
 
 def _fresh(group: Mapping[str, tuple[_Sealed, ...]], compared: Mapping[str, Value]) -> bool | None:

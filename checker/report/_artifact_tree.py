@@ -148,7 +148,8 @@ def _coverage(item: Coverage) -> tuple[str, str]:
     if item.uncovered:
         return _join((f"nothing authentic protects {_spans(item.uncovered)}", size, signed, loose)), "red"
     if item.undecided:
-        return _join((f"not known for {_spans(item.undecided)}: needs the decryption key", size, signed, loose)), "yellow"
+        open_ = f"not known for {_spans(item.undecided)}: needs the decryption key"
+        return _join((open_, size, signed, loose)), "yellow"
     every = "every payload byte lies inside the signed part" if item.payload else "no payload of its own"
     return _join((every, size, signed, loose)), ""
 

@@ -179,6 +179,15 @@ def test_revocation_overrides_even_a_key_that_is_declared_itself(pki: Any, root:
     assert leaf_verdict(pki, "leaf-revoked", KeyRing.of(anchors=root, keys=[key])).outcome is Outcome.VALID
 
 
+def test_without_an_anchor_a_given_list_still_speaks_against_a_declared_key_and_never_for_one(pki: Any) -> None:
+    lists = crl(pki, "list-bare")
+    names = ("leaf-revoked", "leaf-p256")
+    rings = [KeyRing.of(keys=[read_public_key(pki.read(f"{name}.crt"), name)], crls=lists) for name in names]
+    found = [leaf_verdict(pki, name, ring) for name, ring in zip(names, rings, strict=True)]
+    assert [(item.outcome, item.chain.revoked) for item in found] == [(Outcome.INVALID, True), (Outcome.VALID, None)]
+    assert "revoked" in found[0].note
+
+
 def test_a_revoked_intermediate_spoils_the_path(pki: Any, root: Any) -> None:
     ring = KeyRing.of(anchors=root, crls=crl(pki, "list-root", issuer="root", revoke="sub"))
     found = leaf_verdict(pki, "leaf-p256", ring)
