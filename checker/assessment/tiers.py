@@ -13,7 +13,6 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
 
-from checker.model.assessment import Row
 from checker.model.finding import Finding, Judgement
 from checker.model.requirement import Dependency, Requirement, RuleSet
 from checker.model.terms import CELL_TIERS, Grade, Method, Reading, Step, Tier, Verdict
@@ -40,9 +39,9 @@ class Standing:
 
     @property
     def tier(self) -> Tier:
-        """Return the tier that the row reaches."""
+        """Return the tier that the row reaches: none where nothing applies, since nothing was shown either."""
         if self.not_applicable:
-            return self.ceiling if self.not_applicable == MET else Tier.NONE
+            return Tier.NONE
         if self.below:
             return Tier.BELOW_BASIC
         free = [tier for tier, ids in self.unmet.items() if not ids and not self.caps_at(tier)]
@@ -54,8 +53,8 @@ class Standing:
 
     @property
     def counts_as(self) -> Tier:
-        """Return what the row counts as in a minimum: a row at its ceiling counts as +3 (R4)."""
-        return _counts(self.tier, self.ceiling)
+        """Return what the row counts as in a minimum: a row at its ceiling, or with nothing to meet, as +3 (R4)."""
+        return Tier.QUANTUM if self.not_applicable == MET else _counts(self.tier, self.ceiling)
 
     def blockers(self, tier: Tier) -> tuple[str, ...]:
         """Return the ids of the requirements that keep the row itself from a tier, without its caps."""
@@ -65,11 +64,6 @@ class Standing:
 
 def _counts(tier: Tier, ceiling: Tier) -> Tier:
     return Tier.QUANTUM if tier.rank >= ceiling.rank > 0 else tier
-
-
-def counts_as(row: Row, grade: Grade = Grade.PROVED, reading: Reading = Reading.LETTER) -> Tier:
-    """Return what a row counts as in a minimum: a row at its ceiling counts as +3 (R4)."""
-    return _counts(row.tier(grade, reading), row.ceiling)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,11 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from checker.assessment.tiers import Sheet, Standing, counts_as, lowest, standings
-from checker.model.assessment import Row
+from checker.assessment.tiers import Sheet, Standing, lowest, standings
 from checker.model.finding import Finding
 from checker.model.requirement import RuleSet
-from checker.model.terms import Grade, Reading, Step, Tier
+from checker.model.terms import CELL_TIERS, Grade, Reading, Step, Tier
 
 Judged = Callable[..., tuple[Finding, ...]]
 BASIC = {"SIGN-B1": "pass", "SIGN-B3": "pass"}
@@ -110,20 +109,25 @@ def test_a_waived_requirement_counts_as_met_and_supports_nothing(small: RuleSet,
     )
 
 
-def row(tier: Tier, ceiling: Tier) -> Row:
-    return Row(
-        step=Step.ANNOUNCE,
-        tiers={(grade, each): tier for grade in Grade for each in Reading},
-        claimed=None,
-        ceiling=ceiling,
-    )
+def reached(tier: Tier, ceiling: Tier, not_applicable: str = "") -> Tier:
+    """Return what a row counts as that has met every cell up to a tier."""
+    unmet = {cell: () if cell.rank <= tier.rank else ("X",) for cell in CELL_TIERS if cell.rank <= ceiling.rank}
+    below = ("R1",) if tier is Tier.BELOW_BASIC else ()
+    standing = Standing(step=Step.ANNOUNCE, ceiling=ceiling, unmet=unmet, below=below, not_applicable=not_applicable)
+    return standing.counts_as
 
 
 def test_a_row_at_its_ceiling_counts_as_the_highest_tier() -> None:
-    assert counts_as(row(Tier.BASIC, Tier.BASIC)) is Tier.QUANTUM
-    assert counts_as(row(Tier.BASIC, Tier.UPGRADED)) is Tier.BASIC
-    assert counts_as(row(Tier.NONE, Tier.BASIC)) is Tier.NONE
-    assert counts_as(row(Tier.BELOW_BASIC, Tier.BASIC)) is Tier.BELOW_BASIC
+    assert reached(Tier.BASIC, Tier.BASIC) is Tier.QUANTUM
+    assert reached(Tier.BASIC, Tier.UPGRADED) is Tier.BASIC
+    assert reached(Tier.NONE, Tier.BASIC) is Tier.NONE
+    assert reached(Tier.BELOW_BASIC, Tier.BASIC) is Tier.BELOW_BASIC
+
+
+def test_a_row_with_nothing_to_meet_counts_as_met_but_has_reached_nothing() -> None:
+    assert reached(Tier.NONE, Tier.UPGRADED, "met") is Tier.QUANTUM
+    assert reached(Tier.NONE, Tier.UPGRADED, "excluded") is Tier.NONE
+    assert Standing(step=Step.DISTRIBUTE, ceiling=Tier.UPGRADED, not_applicable="met").tier is Tier.NONE
 
 
 def test_the_weakest_link_decides_and_below_basic_is_said_before_none() -> None:

@@ -9,6 +9,7 @@ from tests.cli.conftest import AS_OF, SAMPLES, Call
 
 SENSOR = SAMPLES / "sensor"
 IMAGE = SENSOR / "artifacts" / "sensor-1.4.0-A.bin"
+UNDECIDABLE = "not decidable without the decryption key"
 KEY = SENSOR / "trust" / "sensor-signing.pub.pem"
 
 
@@ -17,15 +18,15 @@ def test_inspect_verifies_with_the_right_keys(otaudit: Call) -> None:
     assert done.status == 0
     assert "MCUboot" in done.out
     assert "valid" in done.out
-    assert "undecidable" not in done.out
+    assert UNDECIDABLE not in done.out
 
 
 def test_inspect_without_the_decryption_key_says_undecidable(otaudit: Call) -> None:
-    assert "undecidable" in otaudit("inspect", IMAGE, "--key", KEY).out
+    assert UNDECIDABLE in otaudit("inspect", IMAGE, "--key", KEY).out
 
 
 def test_inspect_with_the_key_of_another_device_says_undecidable(otaudit: Call) -> None:
-    assert "undecidable" in otaudit("inspect", IMAGE, "--key", KEY, "--decrypt", SENSOR / "lab" / "device-B.pem").out
+    assert UNDECIDABLE in otaudit("inspect", IMAGE, "--key", KEY, "--decrypt", SENSOR / "lab" / "device-B.pem").out
 
 
 def test_inspect_writes_json_and_html(otaudit: Call, tmp_path: Path) -> None:
