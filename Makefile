@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.ready
 # System packages that the tests use for real; a test whose tool is missing is skipped aloud.
 PACKAGES := chromium cpio cryptsetup-bin mender-artifact openssl rauc squashfs-tools swupdate
 
-.PHONY: demo check setup system lint types test samples golden docs wheel bench clean
+.PHONY: demo check setup system lint types test every-bit samples golden docs wheel bench clean
 
 demo: $(VENV)/.demo  ## install, and assess the shipped gateway sample
 	$(BIN)/otaudit check samples/gateway/update.yaml --as-of 2026-11-01 -o report.html -o report.json
@@ -42,6 +42,9 @@ types: setup
 
 test: setup
 	$(BIN)/pytest --numprocesses 2 --cov --cov-report term:skip-covered
+
+every-bit: setup  ## flip every bit and cut at every byte of the samples' artifacts: about an hour
+	OTAUDIT_EVERY_BIT=1 $(BIN)/pytest --numprocesses 2 --timeout 7200 tests/properties/test_sample_artifacts_are_parsed_totally.py
 
 wheel: setup  ## build the wheel and compare its contents with the expected list
 	$(BIN)/python -m build --wheel --no-isolation --outdir build/dist . > build.log 2>&1 || { cat build.log; rm -f build.log; exit 1; }
