@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 # System packages that the tests use for real; a test whose tool is missing is skipped aloud.
-PACKAGES := chromium cpio cryptsetup-bin mender-artifact openssl rauc squashfs-tools swupdate
+PACKAGES := chromium cpio cryptsetup-bin faketime mender-artifact openssl rauc squashfs-tools swupdate
 
 .PHONY: demo check setup system lint types test every-bit samples golden docs wheel bench clean
 
