@@ -17,8 +17,8 @@ def evaluation_time(text: str | None) -> str:
         return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:  # an offset can lead out of the calendar
         msg = f"--as-of {text}: not an ISO 8601 date or time such as 2026-11-23 or 2026-11-23T12:00:00Z"
         raise UsageError(msg) from error
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"  # strftime writes the year 1 as "1"

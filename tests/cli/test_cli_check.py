@@ -100,6 +100,7 @@ def test_one_flipped_byte_of_the_payload_fails_the_gate(otaudit: Call, gateway: 
         (["-o", "report.docx"], "no output writes this"),
         (["-o", "a.json", "-o", "a.json"], "same place"),
         (["--as-of", "yesterday"], "not an ISO 8601"),
+        (["--as-of", "9999-12-31T23:59:59-23:59"], "not an ISO 8601"),
         (["--as-off", AS_OF], "No such option"),
         (["--rules", "/nonexistent"], "rule"),
     ],
