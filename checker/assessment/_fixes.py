@@ -10,12 +10,13 @@ from checker.assessment.gate import blocking
 from checker.assessment.tiers import Sheet, Standing
 from checker.model.assessment import Fix, Row
 from checker.model.requirement import Requirement
-from checker.model.terms import CELL_TIERS, Step, Tier, Verdict
+from checker.model.terms import CELL_TIERS, Reason, Step, Tier, Verdict
 
 MOST: Final = 3  # fixes on the first page
 _CLAIMED: Final = (
-    "A statement alone proves nothing: show it by a test, a signed log, or a document whose quoted clause names {id}."
+    "A statement alone proves nothing: show it by a test, a signed log, or a document with a quoted clause."
 )
+_LATER: Final = "(This release has no probe for it yet.)"
 
 
 def next_tier(standing: Standing) -> Tier | None:
@@ -40,15 +41,23 @@ def _fix(requirement: Requirement, sheet: Sheet) -> Fix:
     verdict = sheet.verdict(requirement.id)
     shown = Verdict.FAIL if verdict is Verdict.FAIL else Verdict.UNKNOWN
     claimed = verdict is Verdict.PASS
-    text = _CLAIMED.format(id=requirement.id) if claimed else requirement.fix.get(str(shown), "")
-    return Fix(requirement=requirement.id, step=requirement.step, verdict=shown, text=text, effort=requirement.effort)
+    text = _CLAIMED if claimed else requirement.fix.get(str(shown), "")
+    later = sheet.reason(requirement.id) is Reason.NOT_RUN
+    return Fix(
+        requirement=requirement.id,
+        step=requirement.step,
+        verdict=shown,
+        text=f"{text} {_LATER}" if later else text,
+        effort=requirement.effort,
+        later=later,
+    )
 
 
 def next_fixes(rows: tuple[Row, ...], standing: Mapping[Step, Standing]) -> tuple[Fix, ...]:
     """Return at most `MOST` fixes, those first that lift the most for the least effort.
 
     Every fix carries an equal share of each row that it helps to lift; a row that holds the overall tier down counts
-    double. Fixes with the same text are one fix.
+    double. Fixes with the same text are one fix. What this release cannot check yet comes last.
     """
     low = min((standing[row.step].counts_as.rank for row in rows if not row.not_applicable), default=0)
     gain: dict[str, Fraction] = {}
@@ -60,6 +69,6 @@ def next_fixes(rows: tuple[Row, ...], standing: Mapping[Step, Standing]) -> tupl
             first.setdefault(fix.text, fix)
     order = sorted(
         first.values(),
-        key=lambda fix: (-gain[fix.text] / fix.effort, fix.effort, fix.step.number, fix.requirement),
+        key=lambda fix: (fix.later, -gain[fix.text] / fix.effort, fix.effort, fix.step.number, fix.requirement),
     )
     return tuple(order[:MOST])

@@ -15,7 +15,7 @@ from typing import Final
 
 from checker.model.finding import Finding, Judgement
 from checker.model.requirement import Dependency, Requirement, RuleSet
-from checker.model.terms import CELL_TIERS, Grade, Method, Reading, Step, Tier, Verdict
+from checker.model.terms import CELL_TIERS, Grade, Method, Reading, Reason, Step, Tier, Verdict
 
 EXCLUDED: Final = "excluded"
 MET: Final = "met"
@@ -92,6 +92,11 @@ class Sheet:
         """Return a verdict; a requirement that nobody judged is unknown."""
         found = self.judgements.get(requirement)
         return Verdict.UNKNOWN if found is None else found.verdict
+
+    def reason(self, requirement: str) -> Reason | None:
+        """Return why a requirement did not pass, if it was judged and did not."""
+        found = self.judgements.get(requirement)
+        return None if found is None else found.reason
 
     def met(self, requirement: str) -> bool:
         """Return whether a requirement does not stand in the way."""

@@ -21,6 +21,7 @@ class Fix:
     verdict: Verdict  # fail or unknown
     text: str
     effort: int
+    later: bool = False  # no probe of this release can answer it
 
 
 @dataclass(frozen=True, kw_only=True)

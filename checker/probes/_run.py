@@ -70,10 +70,19 @@ def _grid(description: Description, found: Sequence[Probe]) -> tuple[Expectation
             old = slots.get(item.slot)
             slots[item.slot] = item if old is None or old.count < item.count else old
     have = {slot.kind for slot in slots}
+    owned = {kind for probe in found for kind in probe.kinds}
     for kind in kinds():
         if kind not in have:
-            slots |= {item.slot: item for item in _natural(kind, description)}
+            natural = _natural(kind, description)
+            slots |= {item.slot: item if kind in owned else _later(item) for item in natural}
     return tuple(slots[slot] for slot in sorted(slots))
+
+
+def _later(item: Expectation) -> Expectation:
+    """Say of a slot that nothing of this release fills it, whatever the description names."""
+    also = f", and {item.explanation}" if item.reason is Reason.NOT_DECLARED else ""
+    text = f"this release has no probe for this kind of evidence{also}"
+    return replace(item, reason=Reason.NOT_RUN, explanation=text)
 
 
 def _natural(kind: str, description: Description) -> Iterator[Expectation]:

@@ -123,6 +123,7 @@ def _fix(fix: Fix) -> dict[str, Json]:
         "verdict": fix.verdict.value,
         "text": clean(fix.text),
         "effort": fix.effort,
+        "later": fix.later,
     }
 
 

@@ -68,9 +68,12 @@ def test_kinds_without_a_probe_wait_at_each_endpoint_and_target(lab: Any) -> Non
     offers = [item for item in grid if item.slot.kind == "tls_offer"]
     trials = {item.slot.subject.id: item.reason for item in grid if item.slot.kind == "verifier_trial"}
     assert [(item.slot.subject.id, item.reason) for item in offers] == [("main", Reason.NOT_RUN)]
-    assert trials == {"cpu": Reason.NOT_RUN, "fpga": Reason.NOT_DECLARED}
+    assert trials == {"cpu": Reason.NOT_RUN, "fpga": Reason.NOT_RUN}
     client = next(item for item in grid if item.slot.kind == "client_trial")
-    assert client.reason is Reason.NOT_DECLARED
+    assert client.reason is Reason.NOT_RUN
+    assert client.explanation.endswith(
+        "no probe for this kind of evidence, and the description names no client command"
+    )
 
 
 def test_a_whole_run_over_an_empty_description_fills_the_grid_with_reasons(lab: Any) -> None:
