@@ -30,6 +30,7 @@ class Options:
 
     as_of: str  # RFC 3339, UTC
     gate: Mapping[Step, Tier] | None = None  # None: the description's policy, else Basic on every row
+    named: frozenset[Step] = frozenset()  # the steps of `gate` that were demanded by name
     reading: Reading | None = None  # None: the description's policy, else the rule set's
     fail_on_findings: Severity | None = None
     waivers: bool = True
@@ -75,11 +76,17 @@ def _request(description: Description, options: Options) -> Request:
         claims=description.claims,
         demands=Demands(
             tiers=options.gate or policy.gate or None,
+            named=options.named if options.gate else _named(policy.gate),
             waivers=policy.waivers if options.waivers else (),
             fail_on_findings=options.fail_on_findings or policy.fail_on_findings,
         ),
         send_endpoint=policy.send_endpoint,
     )
+
+
+def _named(gate: Mapping[Step, Tier]) -> frozenset[Step]:
+    """Return the steps that a description's gate names; one tier for all 13 names none of them."""
+    return frozenset() if set(gate) == set(Step) and len(set(gate.values())) == 1 else frozenset(gate)
 
 
 def _identity(description: Description, opened: Sequence[Opened]) -> Identity:

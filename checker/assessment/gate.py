@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from checker.assessment.tiers import Sheet, Standing, standings
+from checker.assessment.tiers import EXCLUDED, Sheet, Standing, standings
 from checker.description.model import Waiver
 from checker.errors import ExitStatus
 from checker.model.assessment import GateItem, GateResult, Observation
@@ -29,6 +29,7 @@ class Demands:
     """What is demanded: tiers per step (None: Basic of every row), dated exceptions, and how bad a finding may be."""
 
     tiers: Mapping[Step, Tier] | None = None
+    named: frozenset[Step] = frozenset()  # steps that were demanded by name, and not only as one of all
     waivers: tuple[Waiver, ...] = ()
     fail_on_findings: Severity | None = None
 
@@ -53,7 +54,7 @@ def judge_gate(
     sheet = Sheet.of(rules, findings, Grade.PROVED, reading, frozenset(waived))
     rows = standings(sheet)
     wanted = demands.tiers if demands.tiers is not None else dict.fromkeys(rows, Tier.BASIC)
-    notes = _Notes(waived, tuple(_refusals(demands.waivers, known, as_of)))
+    notes = _Notes(waived, tuple(_refusals(demands.waivers, known, as_of)), demands.named)
     items = tuple(_item(rows[step], wanted[step], rows, sheet, notes) for step in Step if step in wanted)
     blocking = tuple(item for item in observations if _blocks(item, demands.fail_on_findings))
     return GateResult(verdict=_verdict(items, blocking), items=items, blocking_observations=blocking)
@@ -78,6 +79,7 @@ class _Notes:
 
     waived: Mapping[str, Waiver]
     refused: tuple[tuple[str, str], ...]
+    named: frozenset[Step]
 
     def on(self, ids: Iterable[str]) -> list[str]:
         found = set(ids)
@@ -91,6 +93,9 @@ class _Notes:
 
 def _item(standing: Standing, tier: Tier, rows: Mapping[Step, Standing], sheet: Sheet, notes: _Notes) -> GateItem:
     ids = [item.id for item in sheet.rules.requirements if item.step is standing.step and item.tier.rank <= tier.rank]
+    if standing.not_applicable == EXCLUDED and standing.step in notes.named:
+        said = "the description declares the step not applicable, but it was demanded by name"
+        return GateItem(step=standing.step, tier=tier, verdict=Verdict.UNKNOWN, reason=said)
     if standing.not_applicable:
         return GateItem(
             step=standing.step, tier=tier, verdict=Verdict.NOT_APPLICABLE, reason="the step is not applicable"

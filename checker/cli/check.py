@@ -56,6 +56,7 @@ def check(  # noqa: PLR0913 - one parameter per option of the command line
     options = Options(
         as_of=evaluation_time(as_of),
         gate=demands(gate, require or ()),
+        named=frozenset(demands(None, require or ()) or ()),
         reading=reading,
         fail_on_findings=fail_on_findings,
         waivers=waivers,

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Final
 
 from checker.model.evidence import Evidence, EvidenceSet, Value
@@ -102,13 +103,12 @@ def _finding(requirement: Requirement, run: _Run) -> Finding:
 
 def _answers(requirement: Requirement, run: _Run) -> dict[tuple[Grade, Reading], _Answered]:
     """Return the answers under each grade and reading; equal questions are asked once."""
-    asked: dict[tuple[Method, bool, bool], _Answered] = {}
+    asked: dict[tuple[Method, _Documents, bool], _Answered] = {}
     found = {}
     for grade in Grade:
         for reading in Reading:
             modern = reading is Reading.MODERN and requirement.modern is not None
-            counts = grade is Grade.DOCUMENTED or requirement.by_document
-            key = (needed_method(requirement, grade), counts, modern)
+            key = (needed_method(requirement, grade), _documents(requirement, grade), modern)
             if key not in asked:
                 asked[key] = _answer(requirement, run, *key)
             found[grade, reading] = asked[key]
@@ -126,6 +126,20 @@ def _judgement(outcome: Outcome, documents: tuple[Observed, ...]) -> Judgement:
     )
 
 
+class _Documents(Enum):
+    """Which documents may answer a requirement."""
+
+    NONE = "none"
+    BY_ID = "those that name the requirement by its own id"
+    ANY = "those that name its family too"
+
+
+def _documents(requirement: Requirement, grade: Grade) -> _Documents:
+    if grade is Grade.DOCUMENTED:
+        return _Documents.ANY
+    return _Documents.BY_ID if requirement.by_document else _Documents.NONE
+
+
 def needed_method(requirement: Requirement, grade: Grade) -> Method:
     """Return the least method that counts: what the requirement needs, in the grade documented at most `examined`."""
     if grade is Grade.PROVED:
@@ -133,7 +147,13 @@ def needed_method(requirement: Requirement, grade: Grade) -> Method:
     return min(requirement.method, Method.EXAMINED, key=lambda item: item.rank)
 
 
-def _answer(requirement: Requirement, run: _Run, needed: Method, documents: bool, modern: bool) -> _Answered:  # noqa: FBT001
+def _answer(
+    requirement: Requirement,
+    run: _Run,
+    needed: Method,
+    documents: _Documents,
+    modern: bool,  # noqa: FBT001 - a fact of the reading, not a switch
+) -> _Answered:
     """Return the answer, and the documents that it rests on. `documents` and `modern` say what may answer."""
     early = _without_check(requirement, run)
     if early is not None:
@@ -142,8 +162,8 @@ def _answer(requirement: Requirement, run: _Run, needed: Method, documents: bool
     scope = run.scope(needed, requirement.max_age_days)
     outcome = _NOT_ASKED if check is None else _grouped(requirement, check, scope, run)
     used: tuple[Observed, ...] = ()
-    if documents:
-        outcome, used = _with_document(requirement, run, outcome)
+    if documents is not _Documents.NONE:
+        outcome, used = _with_document(requirement, run, outcome, exact=documents is _Documents.BY_ID)
     return _unless_lost(requirement, run, outcome), used
 
 
@@ -236,7 +256,8 @@ def _groups(requirement: Requirement, run: _Run) -> list[_Group] | None:
 
 def _per_target(requirement: Requirement, run: _Run) -> dict[str, Judgement]:
     """Return the proved judgement by the letter of every hardware target (DEP6)."""
-    whole, used = _answer(requirement, run, requirement.method, requirement.by_document, modern=False)
+    documents = _documents(requirement, Grade.PROVED)
+    whole, used = _answer(requirement, run, requirement.method, documents, modern=False)
     groups = [group for group in _groups(requirement, run) or () if group.known]
     same = whole.verdict is Verdict.NOT_APPLICABLE or used or requirement.check is None
     if same:
@@ -256,13 +277,13 @@ def _of_target(requirement: Requirement, group: _Group, run: _Run) -> Outcome:
     return _unless_lost(requirement, run, outcome)
 
 
-def _with_document(requirement: Requirement, run: _Run, outcome: Outcome) -> _Answered:
+def _with_document(requirement: Requirement, run: _Run, outcome: Outcome, *, exact: bool) -> _Answered:
     """Return a document's answer where only a claim answers, or nothing; never over a lost record."""
     claimed = outcome.verdict is Verdict.PASS and outcome.method is Method.DECLARED
     is_open = outcome.verdict is Verdict.UNKNOWN and not outcome.reasons & LOST
     if not (is_open or claimed):
         return outcome, ()
-    found = [record for record in run.records.get("document", ()) if answers(record, requirement.id)]
+    found = [record for record in run.records.get("document", ()) if answers(record, requirement.id, exact=exact)]
     if not found:
         return outcome, ()
     observed = tuple(_quoted(record) for record in found[:1])
@@ -273,8 +294,11 @@ def _with_document(requirement: Requirement, run: _Run, outcome: Outcome) -> _An
     )
 
 
-def answers(record: Evidence, requirement: str) -> bool:
-    """Return whether a document's quoted clause answers a requirement: it names it, the quote and digest are right."""
+def answers(record: Evidence, requirement: str, *, exact: bool = False) -> bool:
+    """Return whether a document's quoted clause answers a requirement: it names it, the quote and digest are right.
+
+    With `exact`, only the requirement's own id names it: one sentence for a whole family proves nothing in particular.
+    """
     proves = look_up(record, "proves")
     names = proves if isinstance(proves, Sequence) and not isinstance(proves, str) else ()
     return (
@@ -282,23 +306,21 @@ def answers(record: Evidence, requirement: str) -> bool:
         and record.method.rank >= Method.EXAMINED.rank
         and all(look_up(record, name) is True for name in ("quote_found", "digest_ok", "current"))
         and all(isinstance(look_up(record, name), str) and look_up(record, name) for name in ("clause", "quote"))
-        and any(_names(str(name), requirement) for name in names)
+        and any(str(name) == requirement or (not exact and _names(str(name), requirement)) for name in names)
     )
 
 
 def _names(pattern: str, requirement: str) -> bool:
-    """Return whether a word of `proves` names a requirement: its id, or a family with its row such as `SIGN-U*`."""
-    if pattern.endswith("*"):
-        return "-" in pattern and requirement.startswith(pattern[:-1])
-    return pattern == requirement
+    """Return whether a word of `proves` names a requirement by its family and row, such as `SIGN-U*`."""
+    return pattern.endswith("*") and "-" in pattern and requirement.startswith(pattern[:-1])
 
 
 def _quoted(record: Evidence) -> Observed:
     return Observed(
         kind=record.kind,
         subject=str(record.subject),
-        field="quote_found",
-        value=True,
+        field="quote",
+        value=record.values.get("quote"),
         expected="the quoted words stand in the document",
         method=record.method,
         party=record.party,

@@ -66,6 +66,16 @@ def test_where_nothing_is_evaluated_the_gate_is_undecided(small: RuleSet, judged
     assert only.verdict is Verdict.UNKNOWN
 
 
+def test_a_step_that_is_declared_not_applicable_does_not_meet_a_demand_by_name(small: RuleSet, judged: Judged) -> None:
+    found = judged({"PROT-B1": "not_applicable", "PROT-U1": "not_applicable", "STAG-B1": "pass"})
+    tiers = {Step.PROTECT: Tier.BASIC, Step.STAGE: Tier.BASIC}
+    assert gate(small, found, Demands(tiers=tiers)).verdict is Verdict.PASS
+    named = gate(small, found, Demands(tiers=tiers, named=frozenset({Step.PROTECT})))
+    assert named.verdict is Verdict.UNKNOWN
+    assert "demanded by name" in next(item.reason for item in named.items if item.step is Step.PROTECT)
+    assert gate(small, found, Demands(tiers=tiers, named=frozenset({Step.STAGE}))).verdict is Verdict.PASS
+
+
 def test_a_row_at_its_ceiling_meets_every_demand(small: RuleSet, judged: Judged) -> None:
     assert gate(small, judged({"STAG-B1": "pass"}), Demands(tiers={Step.STAGE: Tier.QUANTUM})).verdict is Verdict.PASS
 

@@ -166,6 +166,18 @@ def test_a_document_answers_an_open_question_in_the_grades_where_it_counts(small
     assert verdicts(find(small, "SIGN-Q2", document(record, "SIGN-Q2"))) == {"proved": "unknown", "documented": "pass"}
 
 
+def test_a_document_for_a_whole_family_documents_but_proves_nothing(small: RuleSet, record: Make) -> None:
+    whole = find(small, "SIGN-U1", document(record, "SIGN-U*"))
+    assert verdicts(whole) == {"proved": "unknown", "documented": "pass"}
+    both = find(small, "SIGN-U1", document(record, "SIGN-U*", "SIGN-U1"))
+    assert verdicts(both) == {"proved": "pass", "documented": "pass"}
+
+
+def test_a_finding_shows_the_words_that_it_rests_on(small: RuleSet, record: Make) -> None:
+    finding = find(small, "SIGN-U1", document(record, "SIGN-U1"))
+    assert finding.observed[-1].value == QUOTE["quote"]
+
+
 def test_a_document_never_overturns_a_fail(small: RuleSet, record: Make) -> None:
     bad = key(record, in_inventory=False)
     assert verdicts(find(small, "SIGN-U1", bad, document(record, "SIGN-U1"))) == {
