@@ -57,7 +57,8 @@ def next_fixes(rows: tuple[Row, ...], standing: Mapping[Step, Standing]) -> tupl
     """Return at most `MOST` fixes, those first that lift the most for the least effort.
 
     Every fix carries an equal share of each row that it helps to lift; a row that holds the overall tier down counts
-    double. Fixes with the same text are one fix. What this release cannot check yet comes last.
+    double. Fixes with the same text are one fix. What is known to be wrong comes before what is only not shown, and
+    what this release cannot check yet comes last.
     """
     low = min((standing[row.step].counts_as.rank for row in rows if not row.not_applicable), default=0)
     gain: dict[str, Fraction] = {}
@@ -69,6 +70,13 @@ def next_fixes(rows: tuple[Row, ...], standing: Mapping[Step, Standing]) -> tupl
             first.setdefault(fix.text, fix)
     order = sorted(
         first.values(),
-        key=lambda fix: (fix.later, -gain[fix.text] / fix.effort, fix.effort, fix.step.number, fix.requirement),
+        key=lambda fix: (
+            fix.later,
+            fix.verdict is not Verdict.FAIL,
+            -gain[fix.text] / fix.effort,
+            fix.effort,
+            fix.step.number,
+            fix.requirement,
+        ),
     )
     return tuple(order[:MOST])

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from checker.assessment._fixes import next_fixes
+from checker.assessment._fixes import fixes, next_fixes
 from checker.assessment.gate import exit_status
+from checker.assessment.tiers import Sheet, standings
 from checker.errors import ExitStatus
 from checker.model.assessment import Assessment, Row
-from checker.model.terms import Grade, Reading, Step, Tier, Verdict
+from checker.model.finding import Finding
+from checker.model.requirement import RuleSet
+from checker.model.terms import Grade, Reading, Reason, Step, Tier, Verdict
 
 Run = Callable[..., Assessment]
+Judged = Callable[..., tuple[Finding, ...]]
 Told = tuple[str, str, dict[str, Any]]
 
 ARTIFACT: Told = ("artifact", "tested", {"artifact": "a", "release": "current"})
@@ -154,3 +159,32 @@ def test_at_most_three_fixes_come_first_and_those_that_lift_most_for_least(run: 
     assert [fix.requirement for fix in found.next_fixes] == ["SEND-B1", "PROT-B1", "PROC-B1"]
     assert run(ARTIFACT, SIGNED).next_fixes == found.next_fixes
     assert next_fixes((), {}) == ()
+
+
+def test_what_is_known_to_be_wrong_is_mended_before_what_is_only_not_shown(run: Run) -> None:
+    bad: Told = (
+        "signature",
+        "tested",
+        {"artifact": "a", "verified": True, "hash": {"name": "md5", "collision_bits": 0}},
+    )
+    first, *rest = run(ARTIFACT, bad).next_fixes
+    assert (first.requirement, first.verdict) == ("SIGN-B3", Verdict.FAIL)
+    assert {fix.verdict for fix in rest} == {Verdict.UNKNOWN}
+
+
+def test_what_waits_for_a_later_probe_comes_last_and_says_so(small: RuleSet, judged: Judged) -> None:
+    reasons = {"PROT-B1": Reason.NOT_RUN}
+    findings = tuple(_because(item, reasons.get(item.requirement.id)) for item in judged({}))
+    sheet = Sheet.of(small, findings, Grade.PROVED, Reading.LETTER)
+    rows = standings(sheet)
+    (fix,) = fixes(rows[Step.PROTECT], rows, sheet)
+    assert fix.later
+    assert fix.text.endswith("(This release has no probe for it yet.)")
+    assert not any(item.later for item in fixes(rows[Step.SIGN], rows, sheet))
+
+
+def _because(finding: Finding, reason: Reason | None) -> Finding:
+    if reason is None:
+        return finding
+    judgements = {key: replace(item, reason=reason) for key, item in finding.judgements.items()}
+    return replace(finding, judgements=judgements)
