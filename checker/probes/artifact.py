@@ -7,7 +7,7 @@ record that says so; a file that cannot be opened gives a record per kind with t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from checker.crypto.algorithms import algorithm
@@ -111,13 +111,21 @@ def _common(ref: ArtifactRef, member: str, target: str) -> dict[str, Value]:
     }
 
 
+def _any_layer(kind: str, values: Mapping[str, Value]) -> dict[str, Value]:
+    """Return what is known of a record before its file is opened: only the file itself is known to be the outer layer.
+
+    A closed file may hold images, so what it would say of signatures and encryption may belong to either layer.
+    """
+    return {name: value for name, value in values.items() if kind == "artifact" or name != "layer"}
+
+
 def _expects(description: Description) -> Iterator[Expectation]:
     for ref in description.artifacts:
         values = _common(ref, "", _targets.of_artifact(description, ref))
         for kind in _KINDS:
             # A file without weaknesses is no gap, so the slot is there but may stay empty.
             count = 0 if kind == "weakness" else 1
-            yield expect(kind, artifact_subject(ref), values=values, count=count)
+            yield expect(kind, artifact_subject(ref), values=_any_layer(kind, values), count=count)
     if not description.artifacts:
         for kind in _KINDS:
             yield undeclared(kind, description, "artifact")
@@ -132,9 +140,10 @@ def _unopened(context: Context, opened: Opened) -> Iterator[Evidence]:
     target = _targets.of_artifact(context.description, opened.ref)
     place = _Place(context=context, ref=opened.ref, sha256="", target=target)
     reason = Reason(opened.reason) if opened.reason else Reason.UNREADABLE
+    text = opened.error or "the artifact could not be opened"
     for kind in _KINDS:
-        values: dict[str, Value] = {"opened": False} if kind == "artifact" else {}
-        yield place.gap(kind, reason, opened.error or "the artifact could not be opened", values)
+        record = place.gap(kind, reason, text, {"opened": False} if kind == "artifact" else {})
+        yield replace(record, values=_any_layer(kind, record.values))
 
 
 def _outer(context: Context, opened: Opened, artifact: Artifact) -> Iterator[Evidence]:
