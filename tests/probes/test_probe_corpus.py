@@ -43,6 +43,7 @@ def seal(  # one deliverable of one device and release
     opened: bool = False,
     nonce: bytes = ZERO,
     recipients: tuple[Recipient, ...] | None = None,
+    inner: Artifact | None = None,
 ) -> None:
     data = ctr(content, secret, nonce)
     digest = hashlib.sha256(secret).hexdigest() if opened else ""
@@ -61,6 +62,7 @@ def seal(  # one deliverable of one device and release
         span=Span(0, len(data)),
         encryption=encryption,
         source=BytesSource("clear", content) if opened else None,
+        inner=inner,
     )
     wraps = (wrap(device, secret),) if recipients is None else recipients
     artifact = image(data, encryption=(encryption,), images=(member,), recipients=wraps)
@@ -126,6 +128,27 @@ def test_a_fresh_ephemeral_key_alone_shows_nothing(lab: Any, image: Any) -> None
         seal(lab, image, device, K1, recipients=(bare,))
     values = devices(lab)
     assert not {"pattern", "distinct", "recipient_key_distinct"} & set(values)
+
+
+def radio(image: Callable[..., Artifact], secret: bytes, owner: str) -> Artifact:
+    """Return an image inside a member, encrypted under a key of its own and wrapped to a key that `owner` has."""
+    key_digest = hashlib.sha256(secret).hexdigest()
+    encryption = Encryption(encrypted=True, cipher="aes", mode="ctr", key_bits=256, content_key_digest=key_digest)
+    member = Image(id="radio", size=600, span=Span(0, 600), encryption=encryption)
+    return image(ctr(OLD, secret), images=(member,), recipients=(wrap(owner, secret),))
+
+
+def test_a_key_that_all_share_inside_a_member_says_nothing_of_the_deliverable(lab: Any, image: Any) -> None:
+    for device in "AB":
+        seal(lab, image, device, device.encode() * 16, opened=True, inner=radio(image, b"radio of all!!!!", "radio"))
+    assert (devices(lab)["pattern"], devices(lab)["content_key_distinct"]) == ("P1", True)
+
+
+def test_keys_of_their_own_inside_do_not_mend_a_fleet_key_outside(lab: Any, image: Any) -> None:
+    for device in "AB":
+        own = radio(image, (device * 16).encode(), device)
+        seal(lab, image, device, b"fleet key !!!!!!", opened=True, recipients=(), inner=own)
+    assert (devices(lab)["pattern"], devices(lab)["content_key_distinct"]) == ("fleet", False)
 
 
 def test_the_same_ciphertext_without_any_wrapping_is_one_key_for_all(lab: Any, image: Any) -> None:
