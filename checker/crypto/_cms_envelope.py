@@ -73,7 +73,7 @@ class EnvelopedMessage:
             mac = bytes(content["mac"].native) if kind == asn.AUTH_ENVELOPED else b""
             has_attributes = kind == asn.AUTH_ENVELOPED and not isinstance(content["attributes"], core.Void)
             aad = asn.as_set(content["attributes"]) if has_attributes else b""
-            infos = asn.limited(content["recipients"], asn.MAX_SIGNERS, "recipients")
+            infos = asn.limited(content["recipients"], asn.MAX_RECIPIENTS, "recipients")
             wrapped = tuple(each for info in infos for each in _recipient(info))
             oid, nonce = _cipher(encrypted["algorithm"])
         cipher = asn.table_id(oid, "cipher")
@@ -238,7 +238,7 @@ def _agreements(chosen: Any, oid: str, params: bytes) -> tuple[_Wrapped, ...]:  
         point = bytes(originator.chosen["key"].contents)[1:]
     wrap_oid = str(_asn1.RawAlgorithm.load(params)["algorithm"].dotted) if params else ""
     made = []
-    for each in asn.limited(chosen["keys"], asn.MAX_SIGNERS, "recipients"):
+    for each in asn.limited(chosen["keys"], asn.MAX_RECIPIENTS, "recipients"):
         key = bytes(each["key"].native)
         facts = Recipient(
             algorithm=asn.table_id(oid, "key-transport"),

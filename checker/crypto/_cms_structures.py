@@ -14,7 +14,8 @@ from checker.crypto import _asn1
 from checker.crypto.algorithms import by_oid
 from checker.errors import FormatError, LimitError, UnsupportedAlgorithmError
 
-MAX_SIGNERS: Final = 32  # signers or recipients of one message; real messages have one to three
+MAX_SIGNERS: Final = 32  # of one message; real messages have one to three
+MAX_RECIPIENTS: Final = 4_096  # of one message: a bundle may be encrypted to every device of a fleet
 DATA: Final = "1.2.840.113549.1.7.1"
 SIGNED: Final = "1.2.840.113549.1.7.2"
 ENVELOPED: Final = "1.2.840.113549.1.7.3"

@@ -111,6 +111,13 @@ def test_a_changed_byte_of_an_authenticated_message_is_found(pki: Any) -> None:
         EnvelopedMessage.parse(broken).decrypt(KeyRing.of(decryption=[opener(pki, "to-ec.key")]))
 
 
+def test_a_message_to_a_fleet_of_forty_is_opened_by_the_last_of_them(pki: Any) -> None:
+    fleet = ["-recip", "to-other-ec.crt"] * 39
+    message = EnvelopedMessage.parse(encrypt(pki, "ecdh-p256", "aes-256-cbc", *fleet))
+    opened = message.open(KeyRing.of(decryption=[opener(pki, "to-ec.key")]))
+    assert (len(opened.recipients), opened.content) == (40, pki.read("content"))
+
+
 def test_two_messages_to_one_recipient_differ_in_wrapped_and_ephemeral_keys(pki: Any) -> None:
     first, second = (EnvelopedMessage.parse(encrypt(pki, "ecdh-p256")).recipients[0] for _ in range(2))
     assert first.ephemeral != second.ephemeral
