@@ -17,9 +17,14 @@ class Reference:
     section: str = ""
     status: str = "V"  # V the text was read, S seen second-hand, M from memory: section withheld from reports
 
+    @property
+    def checked_section(self) -> str:
+        """Return the section, or nothing while nobody has read it there (criteria.md ruling 9.6)."""
+        return self.section if self.status in ("V", "S") else ""
+
     def printable(self) -> str:
-        """Return what a report may print: the section only where somebody has checked it (criteria.md 9.6)."""
-        return f"{self.document} {self.section}" if self.section and self.status in ("V", "S") else self.document
+        """Return what a report may print: the document, and the section where somebody has checked it."""
+        return f"{self.document} {self.checked_section}".rstrip()
 
 
 @dataclass(frozen=True, kw_only=True)

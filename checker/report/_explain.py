@@ -61,7 +61,7 @@ def _page(item: Requirement, cell: Cell, judged: Judged | None) -> Iterator[str]
         if outcome == "not_applicable" and item.applies_when is None:
             continue  # a family's text, for the rows that have a condition
         yield from _part(words.FIXES.get(outcome, outcome), text)
-    yield from _part("References", "; ".join(_reference(item)))
+    yield from _part("References", "; ".join(reference.printable() for reference in item.references))
     if judged:
         yield from _part("In this report", f"{judged.verdict} {judged.reason} {judged.explanation}".strip())
         for line in judged.observed:
@@ -78,13 +78,6 @@ def _proof(item: Requirement) -> str:
     }
     advisory = "" if item.blocking else " (advisory: it never blocks a tier)"
     return words[item.method] + advisory
-
-
-def _reference(item: Requirement) -> Iterator[str]:
-    for reference in item.references:
-        # A section that nobody has checked is withheld (criteria.md, "How to trust a citation here").
-        checked = reference.section and reference.status in {"V", "S"}
-        yield f"{reference.document} {reference.section}" if checked else reference.document
 
 
 def _part(title: str, text: str) -> Iterator[str]:

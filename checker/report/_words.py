@@ -7,7 +7,6 @@ from typing import Final
 
 from checker.errors import ExitStatus
 from checker.model.assessment import Assessment, Counts, Row
-from checker.model.requirement import Reference
 from checker.model.terms import Grade, Method, Outcome, Party, Reading, Reason, Tier, Verdict
 
 SCALE: Final = "tiers of the July 2017 NTIA Capabilities working-group table"
@@ -144,8 +143,3 @@ def tier_words(row: Row, tier: Tier) -> str:
     if at_ceiling(row, tier) and ceiling(row) is not Tier.QUANTUM:
         return f"{words} = no higher requirement defined"
     return words
-
-
-def section(reference: Reference) -> str:
-    """Return the section of a reference, or nothing while nobody has read it there (criteria.md ruling 9.6)."""
-    return reference.section if reference.status in {"V", "S"} else ""

@@ -94,7 +94,7 @@ def _environment(detail: Detail) -> jinja2.Environment:
     environment.globals |= {
         "words": words, "view": view, "plain": plain, "Grade": Grade, "Reading": Reading, "Verdict": Verdict,
         "Method": Method, "Outcome": Outcome, "Party": Party, "Step": Step, "tiers": CELL_TIERS,
-        "section": words.section, "references": _references, "origin": _origin,
+        "references": _references, "origin": _origin,
     }  # fmt: skip
     return environment
 
@@ -125,8 +125,8 @@ def _references(items: Iterable[Reference]) -> str:
     sections: dict[str, list[str]] = {}
     for item in items:
         named = sections.setdefault(item.document, [])
-        if words.section(item):
-            named.append(words.section(item))
+        if item.checked_section:
+            named.append(item.checked_section)
     return "; ".join(f"{document} {', '.join(named)}".strip() for document, named in sections.items())
 
 

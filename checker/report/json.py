@@ -202,7 +202,7 @@ def _requirement(item: Requirement) -> dict[str, Json]:
 
 
 def _reference(item: Reference) -> dict[str, Json]:
-    return {"document": clean(item.document), "section": clean(words.section(item)), "status": clean(item.status)}
+    return {"document": clean(item.document), "section": clean(item.checked_section), "status": clean(item.status)}
 
 
 def _judgement(item: Judgement) -> dict[str, Json]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from checker.model.requirement import Reference, Requirement, RuleSet
+from checker.model.requirement import Requirement, RuleSet
 from checker.model.terms import Step, Tier
 from checker.report._words import FIXES
 from checker.rules.load import load_default
@@ -62,11 +62,7 @@ def _requirement(item: Requirement) -> Iterator[str]:
         yield f"*{FIXES[outcome]}:* {' '.join(text.split())}"
     if item.references:
         yield ""
-        yield "*References:* " + "; ".join(_reference(reference) for reference in item.references) + "."
-
-
-def _reference(item: Reference) -> str:
-    return f"{item.document} {item.section}".strip() if item.status in {"V", "S"} else item.document
+        yield "*References:* " + "; ".join(reference.printable() for reference in item.references) + "."
 
 
 def _commands() -> Iterator[str]:
