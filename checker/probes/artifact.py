@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 from checker.crypto.algorithms import algorithm
 from checker.crypto.algorithms import known as in_table
+from checker.crypto.certificates import Certificate
 from checker.crypto.chains import assess
+from checker.crypto.keyring import KeyRing
 from checker.description.model import ArtifactRef, Description
 from checker.io.checksums import CATALOGUE, resolve
 from checker.model.artifact import (
@@ -60,15 +63,42 @@ _OPTIONAL: Final = {
 _EXECUTED: Final = frozenset({"image", "script"})  # members that end up on a target or run there
 
 
+@dataclass(frozen=True)
+class _Shared:
+    """What all artifacts of a run share: the key files are read once, however many recipients ask for them."""
+
+    context: Context
+
+    @cached_property
+    def device_certificates(self) -> Mapping[str, Certificate]:
+        """Return the certificates of devices by the SHA-256 of their public keys."""
+        return _keyfiles.device_certificates(self.context.description, self.context.files)
+
+    @cached_property
+    def device_ring(self) -> KeyRing:
+        """Return what certificates of devices are verified with."""
+        return _keyfiles.device_ring(self.context.description, self.context.files)
+
+    @cached_property
+    def transport_ids(self) -> frozenset[str]:
+        """Return the SHA-256 of every public key that is declared for TLS."""
+        return _keyfiles.transport_ids(self.context.description, self.context.files)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Place:
     """Where records belong: one artifact, outer or inner."""
 
-    context: Context
+    shared: _Shared
     ref: ArtifactRef
     sha256: str
     member: str = ""
     target: str = ""
+
+    @property
+    def context(self) -> Context:
+        """Return everything that the probe may look at."""
+        return self.shared.context
 
     @property
     def values(self) -> dict[str, Value]:
@@ -97,7 +127,7 @@ class _Place:
         """Return the place of a member."""
         target = _targets.of_image(self.context.description, self.ref, image) or self.target
         member = f"{self.member}/{image.id}" if self.member else image.id
-        return _Place(context=self.context, ref=self.ref, sha256=self.sha256, member=member, target=target)
+        return replace(self, member=member, target=target)
 
 
 def _common(ref: ArtifactRef, member: str, target: str) -> dict[str, Value]:
@@ -132,13 +162,14 @@ def _expects(description: Description) -> Iterator[Expectation]:
 
 
 def _run(context: Context) -> Iterator[Evidence]:
+    shared = _Shared(context)
     for opened in context.opened:
-        yield from _unopened(context, opened) if opened.artifact is None else _outer(context, opened, opened.artifact)
+        yield from _unopened(shared, opened) if opened.artifact is None else _outer(shared, opened, opened.artifact)
 
 
-def _unopened(context: Context, opened: Opened) -> Iterator[Evidence]:
-    target = _targets.of_artifact(context.description, opened.ref)
-    place = _Place(context=context, ref=opened.ref, sha256="", target=target)
+def _unopened(shared: _Shared, opened: Opened) -> Iterator[Evidence]:
+    target = _targets.of_artifact(shared.context.description, opened.ref)
+    place = _Place(shared=shared, ref=opened.ref, sha256="", target=target)
     reason = Reason(opened.reason) if opened.reason else Reason.UNREADABLE
     text = opened.error or "the artifact could not be opened"
     for kind in _KINDS:
@@ -146,9 +177,9 @@ def _unopened(context: Context, opened: Opened) -> Iterator[Evidence]:
         yield replace(record, values=_any_layer(kind, record.values))
 
 
-def _outer(context: Context, opened: Opened, artifact: Artifact) -> Iterator[Evidence]:
-    target = _targets.of_artifact(context.description, opened.ref, artifact)
-    place = _Place(context=context, ref=opened.ref, sha256=artifact.sha256, target=target)
+def _outer(shared: _Shared, opened: Opened, artifact: Artifact) -> Iterator[Evidence]:
+    target = _targets.of_artifact(shared.context.description, opened.ref, artifact)
+    place = _Place(shared=shared, ref=opened.ref, sha256=artifact.sha256, target=target)
     records = list(_records(place, artifact))
     have = {record.kind for record in records}
     yield from records
@@ -284,8 +315,8 @@ def _chain(place: _Place, chain: ChainFacts, signing_time: str) -> Iterator[Evid
 
 
 def _path(place: _Place, chain: ChainFacts, use: str, purpose: _facts.Purpose, used_at: str) -> Iterator[Evidence]:
-    transport = _keyfiles.transport_ids(place.context.description, place.context.files)
-    yield place.fact("chain", {"use": use} | _facts.chain_values(chain, purpose, used_at, transport))
+    values = _facts.chain_values(chain, purpose, used_at, place.shared.transport_ids)
+    yield place.fact("chain", {"use": use} | values)
     for facts, position in zip(chain.certificates, _facts.positions(chain), strict=True):
         yield place.fact("certificate", {"use": use} | _facts.certificate_values(facts, position), facts.sha256)
 
@@ -406,16 +437,15 @@ def _encryption(item: Encryption) -> dict[str, Value]:
 
 def _recipients(place: _Place, recipient: Recipient) -> Iterator[Evidence]:
     """Yield a wrapping and, where the recipient's key has a certificate in the inventory, its path (PROT-E3)."""
-    context = place.context
-    certificate = _keyfiles.device_certificates(context.description, context.files).get(recipient.key.id)
+    as_of = place.context.as_of
+    certificate = place.shared.device_certificates.get(recipient.key.id)
     if certificate is None:
         yield place.fact("recipient", _recipient(recipient))
         return
-    ring = _keyfiles.device_ring(context.description, context.files)
-    chain = assess(certificate, ring, as_of=context.as_of, purpose="").chain
+    chain = assess(certificate, place.shared.device_ring, as_of=as_of, purpose="").chain
     yield place.fact("recipient", _recipient(recipient) | {"certified": chain.valid})
     if chain.certificates:
-        yield from _path(place, chain, "recipient", _facts.RECIPIENT_PURPOSE, context.as_of)
+        yield from _path(place, chain, "recipient", _facts.RECIPIENT_PURPOSE, as_of)
 
 
 def _recipient(recipient: Recipient) -> dict[str, Value]:
