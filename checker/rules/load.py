@@ -80,9 +80,6 @@ def load(folder: Traversable) -> RuleSet:
     return load_with_entries(folder).rules
 
 
-load_folder = load
-
-
 def load_with_entries(folder: Traversable) -> Loaded:
     """Return a rule set and its requirements as they were written.
 
