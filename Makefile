@@ -5,7 +5,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 # System packages that the tests use for real; a test whose tool is missing is skipped aloud.
-PACKAGES := chromium cpio cryptsetup-bin faketime mender-artifact openssl rauc squashfs-tools swupdate
+PACKAGES := cabextract chromium cpio cryptsetup-bin default-jre-headless device-tree-compiler faketime gcab gnupg jcat \
+            libcoap3-bin mender-artifact minisign mosquitto mosquitto-clients nginx-light openssl rauc signapk \
+            signify-openbsd squashfs-tools sslscan swupdate u-boot-tools zip
 
 .PHONY: demo check setup system lint types test every-bit samples golden docs wheel bench clean
 
@@ -26,7 +28,7 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/bin/pip
 	touch $@
 
 $(STAMP): pyproject.toml | $(VENV)/bin/pip
-	$(BIN)/python -m pip install --quiet --editable '.[fast,pdf]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[fast,pdf,pqc]' --group dev
 	touch $@ $(VENV)/.demo
 
 system:  ## install the system packages of the tests, where this user may
