@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def inspect(  # noqa: PLR0913 - one parameter per option of the command line
-    artifact: Annotated[Path, typer.Argument(help="The file to open.")],
+    artifact: Annotated[Path, typer.Argument(help="The file to open, or the folder where a deliverable is one.")],
     *,
     key: Annotated[
         list[Path] | None, typer.Option("--key", "-k", help="A public key or certificate to verify with.")
@@ -33,6 +33,14 @@ def inspect(  # noqa: PLR0913 - one parameter per option of the command line
     ] = None,
     signature: Annotated[
         Path | None, typer.Option("--signature", "-s", help="A detached signature of the file.")
+    ] = None,
+    companion: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FILE", help="A further file that belongs to it, by its format's name for it."),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="What the file itself cannot tell, such as flash_address=0x10000."),
     ] = None,
     format_id: Annotated[
         str, typer.Option("--format", "-f", help="Open it as this format; found by content unless said.")
@@ -48,12 +56,14 @@ def inspect(  # noqa: PLR0913 - one parameter per option of the command line
     """Show what a file holds: format, signatures, coverage, encryption, versions, images and weak points."""
     from checker.cli._output import colour_wanted, terminal_width, write_all
     from checker.io.digests import identify
-    from checker.io.sources import FileSource
 
-    with FileSource(artifact, artifact.name) as source:
+    with ExitStack() as stack:
+        source = _source(artifact, stack)
         identity = identify(source)  # a large file is hashed while everything else is still being imported
         keys = _keyring(key or (), trust or (), crl or (), decrypt or ())
-        opened = _open(source, identity, keys, signature, format_id, as_of)
+        beside = _companions(signature, companion or (), stack)
+        options = dict(_pair(text, "--option") for text in option or ())
+        opened = _open(source, identity, keys, beside, options, format_id, as_of)
     pages = {path: _page(opened, path) for path in output or ()}
     write_all(pages)
     if "-" not in pages:
@@ -65,11 +75,11 @@ def inspect(  # noqa: PLR0913 - one parameter per option of the command line
 def _keyring(
     keys: Sequence[Path], anchors: Sequence[Path], crls: Sequence[Path], decryption: Sequence[Path]
 ) -> KeyRing:
+    from checker.crypto.key_files import read_public_keys
     from checker.crypto.keyring import KeyRing, read_certificates, read_crls, read_decryption_key
-    from checker.crypto.keys import read_public_key
 
     return KeyRing.of(
-        keys=[read_public_key(_bytes(path), path.name) for path in keys],
+        keys=[key for path in keys for key in read_public_keys(_bytes(path), path.name)],
         anchors=[certificate for path in anchors for certificate in read_certificates(_bytes(path), path.name)],
         crls=[item for path in crls for item in read_crls(_bytes(path), path.name)],
         decryption=[read_decryption_key(_bytes(path), path.name) for path in decryption],
@@ -84,19 +94,45 @@ def _bytes(path: Path) -> bytes:
 
 
 def _open(
-    source: Source, identity: Started, keys: KeyRing, signature: Path | None, format_id: str, as_of: str | None
+    source: Source,
+    identity: Started,
+    keys: KeyRing,
+    companions: Mapping[str, Source],
+    options: Mapping[str, str],
+    format_id: str,
+    as_of: str | None,
 ) -> Artifact:
     from checker.cli._time import evaluation_time
     from checker.formats._open import open_artifact
     from checker.formats.contract import Context
+
+    context = Context(keys=keys, as_of=evaluation_time(as_of), companions=companions, options=options)
+    return open_artifact(source, context, format_id, identity=identity)
+
+
+def _source(path: Path, stack: ExitStack) -> Source:
+    from checker.io.folders import FolderSource
     from checker.io.sources import FileSource
 
-    context = Context(keys=keys, as_of=evaluation_time(as_of))
-    if signature is None:
-        return open_artifact(source, context, format_id, identity=identity)
-    with FileSource(signature, signature.name) as companion:
-        context = replace(context, companions={"signature": companion})
-        return open_artifact(source, context, format_id, identity=identity)
+    if path.is_dir():
+        return FolderSource.of(path, path.resolve().name)
+    return stack.enter_context(FileSource(path, path.name))
+
+
+def _companions(signature: Path | None, others: Sequence[str], stack: ExitStack) -> dict[str, Source]:
+    named = [_pair(text, "--companion") for text in others]
+    if signature is not None:
+        named.append(("signature", str(signature)))
+    if len(dict(named)) < len(named):
+        raise UsageError("--companion: one name is given twice")
+    return {name: _source(Path(path), stack) for name, path in named}
+
+
+def _pair(text: str, flag: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise UsageError(f"{flag} {text}: write NAME=VALUE")
+    return name, value
 
 
 def _page(artifact: Artifact, path: str) -> bytes:

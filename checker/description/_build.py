@@ -173,6 +173,7 @@ def artifacts(at: Cursor) -> tuple[ArtifactRef, ...]:
             release=item.text("release", "current"),
             target=item.text("target"),
             signature=item.file_at("signature"),
+            companions=item.files_by_name("companions"),
             decryption_keys=item.files_at("decryption_key") + item.files_at("decryption_keys"),
             plaintext_sha256=item.text("plaintext_sha256").lower(),
             options=item.pairs("options"),

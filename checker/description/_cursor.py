@@ -132,6 +132,11 @@ class Cursor:
         child = self.get(key)
         return None if child is None else child.ref()
 
+    def files_by_name(self, key: str) -> dict[str, FileRef]:
+        """Return a mapping of paths."""
+        child = self.get(key)
+        return {} if child is None else {name: child.at(name).ref() for name in child.keys()}  # noqa: SIM118
+
     def files_at(self, key: str) -> tuple[FileRef, ...]:
         """Return the paths under a key: one, or a list."""
         return tuple(item.ref() for item in self.each(key))

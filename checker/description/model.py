@@ -171,6 +171,7 @@ class ArtifactRef:
     release: str = "current"  # current | previous | any other word
     target: str = ""
     signature: FileRef | None = None  # a detached signature
+    companions: Mapping[str, FileRef] = field(default_factory=dict)  # further files, by the format's names for them
     decryption_keys: tuple[FileRef, ...] = ()
     plaintext_sha256: str = ""
     options: Mapping[str, str] = field(default_factory=dict)  # for the format: flash address, cipher …

@@ -14,12 +14,14 @@ from checker.errors import AmbiguousFormatError, DecryptionError, FormatError, L
 from checker.formats._magic import hint
 from checker.formats.contract import Context, Format
 from checker.io.digests import DigestRequest, Started, compute, identify
+from checker.io.folders import FolderSource
 from checker.io.limits import MAX_DEPTH
 from checker.model.artifact import Artifact, Image, Source, Weakness
 
 AUTO: Final = "auto"
 WEAKNESSES: Final = ("inner-unreadable",)
 _PACKAGE: Final = "checker.formats"
+_SHOWN: Final = 5  # names of a folder's files in an error text
 
 
 def detect(source: Source, context: Context, format_id: str = AUTO) -> Format:
@@ -37,7 +39,8 @@ def detect(source: Source, context: Context, format_id: str = AUTO) -> Format:
     """
     if format_id != AUTO:
         return find(_PACKAGE, format_id, "FORMAT", Format)
-    formats = discover(_PACKAGE, "FORMAT", Format)
+    folder = isinstance(source, FolderSource)
+    formats = [known for known in discover(_PACKAGE, "FORMAT", Format) if known.folders or not folder]
     for fallback in (False, True):
         claiming = [known for known in formats if known.fallback is fallback and known.detect(source, context)]
         if len(claiming) > 1:
@@ -45,7 +48,14 @@ def detect(source: Source, context: Context, format_id: str = AUTO) -> Format:
             raise AmbiguousFormatError(f"{source.name} is claimed by {names}", field="format")
         if claiming:
             return claiming[0]
-    raise UnknownFormatError(f"{source.name} is of no known format; it {hint(source)}", field="format")
+    raise UnknownFormatError(f"{source.name} is of no known format; it {_look(source)}", field="format")
+
+
+def _look(source: Source) -> str:
+    if not isinstance(source, FolderSource):
+        return hint(source)
+    names = ", ".join(member.path for member in source.members[:_SHOWN]) or "none"
+    return f"is a folder of {len(source.members)} files: {names}{' …' if len(source.members) > _SHOWN else ''}"
 
 
 def open_artifact(

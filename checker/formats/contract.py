@@ -23,7 +23,7 @@ class Context:
 
     keys: KeyRing
     as_of: str  # RFC 3339, UTC: the evaluation time
-    companions: Mapping[str, Source] = field(default_factory=dict)  # "signature": a detached signature file …
+    companions: Mapping[str, Source] = field(default_factory=dict)  # files beside it: "signature" …
     options: Mapping[str, str] = field(default_factory=dict)
     depth: int = 0  # how many containers this one lies in
 
@@ -33,7 +33,8 @@ class Format:
     """A plug-in: identity, detection by content, and a total parser.
 
     `detect` reads a bounded prefix (and looks at the companions' names); it never raises and never looks at the file's
-    name. `fallback` formats are asked only when no other format claims a file.
+    name. `fallback` formats are asked only when no other format claims a file. Only formats with
+    `folders` are asked about folders (`io.folders.FolderSource`); all are asked about files.
     """
 
     id: str
@@ -42,3 +43,4 @@ class Format:
     parse: Callable[[Source, Context], Parse]
     references: tuple[str, ...]
     fallback: bool = False
+    folders: bool = False

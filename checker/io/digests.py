@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from checker.errors import FormatError, UnsupportedAlgorithmError
 from checker.io.checksums import CATALOGUE, Checksum, resolve
+from checker.io.folders import FolderSource
 from checker.io.limits import CHUNK
 from checker.io.sources import FileSource
 from checker.model.artifact import Source, Span
@@ -163,8 +164,16 @@ def start(request: DigestRequest) -> Started:
 
 
 def identify(source: Source) -> Started:
-    """Begin to compute a file's own digest, the SHA-256 that names it in every report."""
-    return start(DigestRequest.over("sha-256", source))
+    """Begin to compute a file's own digest, the SHA-256 that names it in every report.
+
+    That of a folder is taken over `path NUL size NUL content` of each file in turn, in the order of the paths (UTF-8;
+    the size in decimal digits), so that it binds names and boundaries too.
+    """
+    if not isinstance(source, FolderSource):
+        return start(DigestRequest.over("sha-256", source))
+    heads = (Literal(f"{member.path}\0{member.size}\0".encode(errors="surrogateescape")) for member in source.members)
+    contents = (Piece(source, member.span) for member in source.members)
+    return start(DigestRequest("sha-256", tuple(part for pair in zip(heads, contents, strict=True) for part in pair)))
 
 
 def _length(request: DigestRequest) -> int:

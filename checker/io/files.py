@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from checker.errors import InputError, LimitError, PathError
+from checker.io.folders import FolderSource
 from checker.io.sources import FileSource
 
 
@@ -41,6 +42,16 @@ class Files:
             InputError: it leads outside, is missing or cannot be read.
         """
         return FileSource(self.resolve(path), path)
+
+    def folder_of(self, path: str) -> FolderSource | None:
+        """Return a named folder as one source, or None where the name is not a folder's.
+
+        Raises:
+            InputError: it leads outside, or something in it cannot be used.
+            LimitError: it holds too much.
+        """
+        real = self.resolve(path)
+        return FolderSource.of(real, path) if real.is_dir() else None
 
     def read(self, path: str, limit: int) -> bytes:
         """Return a whole file of at most `limit` bytes.

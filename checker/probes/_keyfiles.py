@@ -19,8 +19,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from checker.crypto.certificates import Certificate
+from checker.crypto.key_files import read_public_keys
 from checker.crypto.keyring import KeyRing, read_certificates, read_crls, read_decryption_key
-from checker.crypto.keys import PublicKey, read_public_key
+from checker.crypto.keys import PublicKey
 from checker.description.model import ArtifactRef, Description, FileRef, InventoryKey, TrustStore
 from checker.errors import CryptoError, FormatError, InputError
 from checker.io.files import Files
@@ -70,7 +71,7 @@ class _Loader:
 
     def public_keys(self, refs: Iterable[FileRef]) -> list[PublicKey]:
         """Return the public keys of files, marked as declared under the file's name."""
-        return [key.as_declared() for ref in refs for key in self._try(ref, _one_key)]
+        return [key.as_declared() for ref in refs for key in self._try(ref, read_public_keys)]
 
     def certificates(self, refs: Iterable[FileRef]) -> list[Any]:
         """Return the certificates of files."""
@@ -91,10 +92,6 @@ class _Loader:
         except (InputError, FormatError, CryptoError) as error:
             self.faults.append(Fault(ref.path, one_line(str(error)), self._rows))
             return ()
-
-
-def _one_key(data: bytes, name: str) -> Iterator[PublicKey]:
-    yield read_public_key(data, name)
 
 
 def _one_decryption_key(data: bytes, name: str) -> Iterator[Any]:

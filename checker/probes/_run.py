@@ -223,7 +223,7 @@ def open_artifacts(description: Description, files: Files, keys: KeyRing, as_of:
 def _open(ref: ArtifactRef, files: Files, keys: KeyRing, as_of: str) -> Opened:
     try:
         source = lasting(files, path_of(ref.file))
-        companions = {"signature": lasting(files, path_of(ref.signature))} if ref.signature else {}
+        companions = {name: lasting(files, path_of(item)) for name, item in _companions(ref).items()}
         own = _keyfiles.with_decryption(keys, ref, files)
         context = FormatContext(keys=own, as_of=as_of, companions=companions, options=ref.options)
         return Opened(ref=ref, artifact=open_artifact(source, context, ref.format))
@@ -250,5 +250,9 @@ def _absent(ref: ArtifactRef, files: Files) -> bool:
         return False
 
 
+def _companions(ref: ArtifactRef) -> dict[str, FileRef]:
+    return {**ref.companions, **({"signature": ref.signature} if ref.signature else {})}
+
+
 def _named(ref: ArtifactRef) -> Iterable[FileRef]:
-    return [item for item in (ref.file, ref.signature) if item is not None]
+    return [ref.file, *_companions(ref).values()]

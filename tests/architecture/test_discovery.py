@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from checker.crypto.key_forms.contract import KeyForm
 from checker.discovery import PlugIn, PlugInError, discover, find, module_names
 from checker.formats.contract import Format
 from checker.probes.contract import Probe
@@ -69,10 +70,15 @@ def test_finding_one_does_not_import_the_others(package: Path) -> None:
 
 @pytest.mark.parametrize(
     ("room", "constant", "kind"),
-    [("formats", "FORMAT", Format), ("probes", "PROBE", Probe), ("report", "RENDERER", Renderer)],
+    [
+        ("crypto/key_forms", "FORM", KeyForm),
+        ("formats", "FORMAT", Format),
+        ("probes", "PROBE", Probe),
+        ("report", "RENDERER", Renderer),
+    ],
 )
 def test_the_folder_listing_and_the_discovered_plug_ins_are_the_same(room: str, constant: str, kind: type) -> None:
     listed = {path.stem for path in (CHECKER / room).glob("[a-z]*.py")} - {"contract"}
-    found: tuple[PlugIn, ...] = discover(f"checker.{room}", constant, kind)
+    found: tuple[PlugIn, ...] = discover(f"checker.{room.replace('/', '.')}", constant, kind)
     assert {item.id.replace("-", "_") for item in found} == listed
-    assert listed == set(module_names(f"checker.{room}"))
+    assert listed == set(module_names(f"checker.{room.replace('/', '.')}"))

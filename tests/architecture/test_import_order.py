@@ -23,7 +23,7 @@ LAYERS = (
 )
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 MODULES = sorted(CHECKER.rglob("*.py"))
-CRYPTOGRAPHY = {"cryptography", "asn1crypto", "OpenSSL"}
+CRYPTOGRAPHY = {"cryptography", "asn1crypto", "OpenSSL", "pqcrypto"}
 
 
 def room_of(path: Path) -> str:

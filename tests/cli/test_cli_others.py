@@ -105,3 +105,30 @@ def test_rules_test_passes_for_the_shipped_set(otaudit: Call) -> None:
     done = otaudit("rules", "test")
     assert done.status == 0, done.err
     assert ", 0 failed" in done.out
+
+
+def test_inspect_passes_companions_and_options_on(otaudit: Call, tmp_path: Path) -> None:
+    image = tmp_path / "image.bin"
+    image.write_bytes(b"image")
+    missing = otaudit("inspect", image, "--companion", f"signature={tmp_path / 'none.sig'}")
+    assert (missing.status, "none.sig: cannot be opened" in missing.err) == (2, True)
+    (tmp_path / "image.sig").write_bytes(bytes(64))
+    assert otaudit("inspect", image, "--companion", f"signature={tmp_path / 'image.sig'}").status == 0
+
+
+@pytest.mark.parametrize("words", [("--option", "x"), ("--option", "=1"), ("--companion", "signature=")])
+def test_inspect_wants_a_name_and_a_value(otaudit: Call, words: tuple[str, str]) -> None:
+    done = otaudit("inspect", IMAGE, *words)
+    assert (done.status, "write NAME=VALUE" in done.err) == (2, True)
+
+
+def test_inspect_refuses_a_companion_that_is_named_twice(otaudit: Call, tmp_path: Path) -> None:
+    (tmp_path / "a.sig").write_bytes(bytes(64))
+    done = otaudit("inspect", IMAGE, "-s", tmp_path / "a.sig", "--companion", f"signature={tmp_path / 'a.sig'}")
+    assert (done.status, "given twice" in done.err) == (2, True)
+
+
+def test_inspect_of_a_folder_that_no_format_claims_says_what_it_holds(otaudit: Call, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("notes")
+    done = otaudit("inspect", tmp_path)
+    assert (done.status, "is a folder of 1 files: notes.txt" in done.err) == (2, True)

@@ -24,7 +24,7 @@ CASES = [
         "artifacts:\n  - {file: a, sizee: 3}\n",
         "6:15",
         "$.artifacts[0]",
-        "unknown key 'sizee'; known here: decryption_key",
+        "unknown key 'sizee'; known here: companions, decryption_key",
     ),
     ("artifacts:\n  - {file: a, rolle: x}\n", "6:15", "$.artifacts[0]", "unknown key 'rolle'; did you mean 'role'?"),
     ("artifacts:\n  - {device: A}\n", "6:5", "$.artifacts[0]", "'file' is missing: The file"),

@@ -1,0 +1,1 @@
+"""One module per form of public key file that is not PEM, DER or a bare point: minisign, OpenPGP, TUF roots."""
