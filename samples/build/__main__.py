@@ -1,21 +1,37 @@
-"""Makes the artifacts of every sample again: `make samples`, or `python -m samples.build FOLDER` somewhere else."""
+"""Makes the artifacts of the samples again: all of them, or those that are named.
+
+`make samples`, `python -m samples.build NAME…`; `--to FOLDER` builds somewhere else. Names are `gateway` and so on for
+the worked examples, `formats/mender` and so on for the samples of a format.
+"""
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
-from samples.build import camera, gateway, sensor
+BUILD = Path(__file__).resolve().parent
+SAMPLES = BUILD.parent
+EXAMPLES = ("sensor", "gateway", "camera")
 
-SAMPLES = Path(__file__).resolve().parent.parent
+
+def names() -> tuple[str, ...]:
+    """Return everything that can be made."""
+    formats = sorted(path.stem for path in (BUILD / "formats").glob("[a-z]*.py"))
+    return (*EXAMPLES, *(f"formats/{name}" for name in formats))
 
 
 def main(arguments: list[str]) -> None:
-    """Build below the given folder, or in place."""
-    top = Path(arguments[0]).resolve() if arguments else SAMPLES
-    for sample in (sensor, gateway, camera):
-        name = sample.__name__.rpartition(".")[2]
-        sample.build(top / name)
+    """Build what is named, or everything, in place or below another folder."""
+    top = SAMPLES
+    if "--to" in arguments:
+        place = arguments.index("--to")
+        top = Path(arguments[place + 1]).resolve()
+        del arguments[place : place + 2]
+    for name in arguments or names():
+        folder = top / name
+        folder.mkdir(parents=True, exist_ok=True)
+        importlib.import_module(f"samples.build.{name.replace('/', '.')}").build(folder)
         print(f"made {name}")
 
 
