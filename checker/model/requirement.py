@@ -124,6 +124,28 @@ class ObservationRule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProfileLine:
+    """One demand of a profile: a check, and the clause that makes it."""
+
+    id: str
+    says: str
+    check: Mapping[str, Value]
+    level: str  # must | should
+    reference: Reference
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """What a published guideline demands of an endpoint: RFC 9325, SP 800-52r2 and so on, as data."""
+
+    id: str
+    title: str
+    source: Reference
+    dated: str  # of the text, ISO 8601
+    lines: tuple[ProfileLine, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class RuleSet:
     """A whole rule set, with the digest of its files (SHA-256 over the sorted files)."""
 
@@ -139,4 +161,5 @@ class RuleSet:
     tables: Mapping[str, Value]
     default_reading: Reading = Reading.LETTER
     observations: Mapping[str, ObservationRule] = field(default_factory=dict)  # by weakness code or requirement id
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
     grouped_kinds: Mapping[str, frozenset[str]] = field(default_factory=dict)  # group field -> kinds that have it

@@ -190,6 +190,8 @@ def _look(record: Evidence, check: Mapping[str, Value], scope: Scope) -> _Seen:
         inside = both((inside, unsure))
     answer = holds(that, record, scope.setting) if isinstance(that, Mapping) else YES
     told = answer if inside.truth else replace(inside, expected=answer.expected or inside.expected)
+    if says := check.get("says"):
+        told = replace(told, expected=str(says))
     return _Seen(record=record, where=inside.truth, that=answer.truth, weak=_weakness(record, scope), answer=told)
 
 
@@ -279,7 +281,8 @@ def _pass(kind: str, good: list[_Seen]) -> Outcome:
 
 def _fail(kind: str, bad: list[_Seen], total: int) -> Outcome:
     worst = bad[0].answer if bad else YES
-    said = f"{len(bad)} of {total} {kind} records: {worst.field} is {shown(worst.value)}, expected {worst.expected}"
+    seen = f"has {shown(worst.offending)}" if worst.offending else f"is {shown(worst.value)}"
+    said = f"{len(bad)} of {total} {kind} records: {worst.field} {seen}, expected {worst.expected}"
     return Outcome(
         verdict=Verdict.FAIL,
         reason=Reason.CONTRADICTED,
@@ -317,6 +320,8 @@ def _unknown(kind: str, open_: list[_Seen], good: list[_Seen]) -> Outcome:
 
 def _observed(kind: str, item: _Seen, verdict: Verdict) -> Observed:
     value = look_up(item.record, item.answer.field) if item.answer.field else item.answer.value
+    if item.answer.offending and verdict is Verdict.FAIL:
+        value = item.answer.offending
     return Observed(
         kind=kind,
         subject=str(item.record.subject),

@@ -43,12 +43,13 @@ class Inputs:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a condition says of a record, and the field that decided."""
+    """What a condition says of a record, and the field that decided; `offending` names the items that made it fail."""
 
     truth: Truth
     reason: Reason | None = None
     field: str = ""
     value: Value = None
+    offending: tuple[Value, ...] = ()
     expected: str = ""
     explanation: str = ""
 
@@ -168,7 +169,15 @@ def _operator(
         return Answer(
             truth=None, reason=Reason.MISSING_FIELD, field=path, value=value, expected=expected, explanation=said
         )
-    return Answer(truth=truth, field=path, value=value, expected=expected)
+    offending = _offending(name, value, wanted) if truth is False else ()
+    return Answer(truth=truth, field=path, value=value, offending=offending, expected=expected)
+
+
+def _offending(name: str, value: Value, wanted: Value) -> tuple[Value, ...]:
+    """Return the items of a list that must not be there, by name: what a reader has to switch off."""
+    if name not in _NAMING:
+        return ()
+    return tuple(item for item in _list(value) or () if _in(item, wanted) is (name == "none_of"))
 
 
 def _missing(path: str, record: Evidence | None, expected: str) -> Answer:
@@ -276,6 +285,7 @@ OPERATORS: Final[dict[str, Callable[[Value, Value], Truth]]] = {
     "within": _within,
     "not_empty": _not_empty,
 }
+_NAMING: Final = frozenset({"within", "none_of"})  # operators that can name what offends
 _PHRASES: Final = {
     "equals": "is",
     "in": "is one of",

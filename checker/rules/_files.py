@@ -32,6 +32,7 @@ class Files:
     problems: list[Problem] = field(default_factory=list)
     documents: dict[str, Document] = field(default_factory=dict)  # "ruleset", "tiers", "01-sign.yaml" …
     rows: list[str] = field(default_factory=list)
+    profiles: list[str] = field(default_factory=list)
 
     def data(self, role: str) -> Mapping[str, Any]:
         """Return the data of a file, empty where it is missing or not a mapping."""
@@ -64,7 +65,18 @@ def read_all(folder: Traversable) -> Files:
         if isinstance(name, str):
             files.rows.append(name)
             _read(files, name, name, "row")
+    for name in _profile_names(folder):
+        files.profiles.append(name)
+        _read(files, name, name, "profile")
     return files
+
+
+def _profile_names(folder: Traversable) -> list[str]:
+    """Return every file of `profiles/`; they are not named in `ruleset.yaml`, so that a further one is one new file."""
+    profiles = folder / "profiles"
+    if not profiles.is_dir():
+        return []
+    return sorted(f"profiles/{entry.name}" for entry in profiles.iterdir() if entry.name.endswith(".yaml"))
 
 
 def read_cases(folder: Traversable, name: str) -> Document | None:

@@ -70,7 +70,7 @@ class Trees:
             yield from self.check(part, (*path, form, index))
 
     def _quantifier(self, form: str, tree: Mapping[str, Value], path: Path) -> Iterator[Found]:
-        yield from _only(tree, {form, "where", "that", "at_least"}, path)
+        yield from _only(tree, {form, "where", "that", "at_least", "says"}, path)
         kind = tree[form]
         if not isinstance(kind, str) or kind not in self.kinds.fields:
             hint = did_you_mean(str(kind), self.kinds.fields)
@@ -81,6 +81,8 @@ class Trees:
             yield (*path, "at_least"), "`at_least` is a whole number of 1 or more"
         if "that" not in tree:
             yield path, f"`{form}` needs `that`"
+        if not isinstance(tree.get("says", ""), str):
+            yield (*path, "says"), "`says` is a text: the expectation in words"
         for name in ("where", "that"):
             if name in tree:
                 yield from self.condition(tree[name], kind, (*path, name))

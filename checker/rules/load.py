@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources.abc import Traversable
 from typing import Any, Final
 
 from checker import resources
 from checker.errors import RuleError
-from checker.model.evidence import Value
 from checker.model.requirement import (
     Cell,
     CrosswalkEntry,
     Dependency,
     ObservationRule,
+    Profile,
     Reference,
     Requirement,
     RowRules,
@@ -26,6 +26,7 @@ from checker.rules._files import Files, read_all
 from checker.rules._kinds import Kinds
 from checker.rules._validate import Trees, did_you_mean
 from checker.rules._yaml import Path
+from checker.rules.profiles import expand, profile_faults, read_profiles
 
 DEFAULT: Final = "ntia-2017"
 _PLACEHOLDER: Final = re.compile(r"\$\{([a-z_]+)\}")
@@ -88,13 +89,14 @@ def load_with_entries(folder: Traversable) -> Loaded:
     """
     files = read_all(folder)
     _stop(files)
-    entries = tuple(_entries(files))
+    trees = Trees(Kinds.load(), files.data("tables"))
+    profiles = read_profiles(files, trees)
     _stop(files)
-    kinds = Kinds.load()
-    tables = files.data("tables")
-    _check_trees(files, entries, Trees(kinds, tables))
+    entries = tuple(_entries(files, profiles))
     _stop(files)
-    rules = _build(files, entries, kinds, tables)
+    _check_trees(files, entries, trees)
+    _stop(files)
+    rules = _build(files, entries, trees, profiles)
     _check_whole(files, entries, rules)
     _stop(files)
     return Loaded(rules, entries)
@@ -108,7 +110,16 @@ def _stop(files: Files) -> None:
 # --- Requirements as they are written ---------------------------------------------------------------------------------
 
 
-def _entries(files: Files) -> Iterator[Entry]:
+def _entries(files: Files, profiles: Mapping[str, Profile]) -> Iterator[Entry]:
+    for entry in _written(files):
+        trees = {name: entry.data[name] for name in _TREES if entry.data.get(name) is not None}
+        for name, tree in trees.items():
+            for path, message in profile_faults(tree, profiles):
+                files.blame(*entry.place(name, *path), f"{entry.data['id']}: {message}")
+        yield replace(entry, data={**entry.data, **{name: expand(tree, profiles) for name, tree in trees.items()}})
+
+
+def _written(files: Files) -> Iterator[Entry]:
     listed = files.data("families").get("families", ())
     families = {item["id"]: (("families", index), item) for index, item in enumerate(listed)}
     for name in files.rows:
@@ -174,7 +185,7 @@ def _check_grouping(files: Files, entry: Entry, grouping: Mapping[str, Any], tre
 # --- The rule set -----------------------------------------------------------------------------------------------------
 
 
-def _build(files: Files, entries: tuple[Entry, ...], kinds: Kinds, tables: Mapping[str, Value]) -> RuleSet:
+def _build(files: Files, entries: tuple[Entry, ...], trees: Trees, profiles: Mapping[str, Profile]) -> RuleSet:
     head, tiers = files.data("ruleset"), files.data("tiers")
     requirements = tuple(_requirement(entry) for entry in entries)
     fields = {"target"} | {str(item.grouping["kind"]) for item in requirements if item.grouping is not None}
@@ -188,11 +199,13 @@ def _build(files: Files, entries: tuple[Entry, ...], kinds: Kinds, tables: Mappi
         requirements=requirements,
         dependencies=tuple(_dependency(item) for item in tiers.get("dependencies", ())),
         crosswalk=tuple(_crosswalk(item) for item in files.data("crosswalk").get("entries", ())),
-        tables=tables,
+        tables=trees.tables,
+        profiles=profiles,
         default_reading=Reading(head.get("default_reading", "letter")),
         observations={code: _observation(item) for code, item in files.data("observations").items()},
         grouped_kinds={
-            name: frozenset(kind for kind in kinds.fields if kinds.has(kind, name)) for name in sorted(fields)
+            name: frozenset(kind for kind in trees.kinds.fields if trees.kinds.has(kind, name))
+            for name in sorted(fields)
         },
     )
 
