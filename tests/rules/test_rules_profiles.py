@@ -125,7 +125,7 @@ def test_a_profile_is_held_line_by_line(housed: Callable[..., Path], record: Mak
 )
 def test_a_fault_in_the_use_of_a_profile_is_said(housed: Callable[..., Path], old: str, new: str, said: str) -> None:
     assert old in RULE
-    with pytest.raises(RuleError, match="rest-receive.yaml") as caught:
+    with pytest.raises(RuleError, match=r"rest-receive\.yaml") as caught:
         load(housed(rule=RULE.replace(old, new)))
     assert said in str(caught.value)
 
