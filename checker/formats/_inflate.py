@@ -1,4 +1,4 @@
-"""Compressed data as a source: gzip (RFC 1952) and xz are decompressed as they are read, within hard limits.
+"""Compressed data as a source: gzip (RFC 1952), xz, bzip2 and raw deflate (RFC 1951) are decompressed as they are read.
 
 A few read positions are kept, so that several readers, each going forward, do not start again for each other; a read
 that lies behind all of them starts at the beginning.
@@ -6,6 +6,7 @@ that lies behind all of them starts at the beginning.
 
 from __future__ import annotations
 
+import bz2
 import lzma
 import threading
 import zlib
@@ -19,6 +20,8 @@ from checker.model.artifact import Source, Span
 MAX_INFLATED: Final = 4 * 1024**3  # bytes of one decompressed payload: gzip makes 1000 of one, xz 7000
 XZ_MEMORY: Final = 128 * 1024**2  # bytes that one xz stream may ask for; `xz -9` needs 65 MiB
 MAGICS: Final = {"gzip": b"\x1f\x8b", "xz": b"\xfd7zXZ\x00", "zstd": b"\x28\xb5\x2f\xfd"}
+_BZIP2: Final = b"BZh"  # not in `MAGICS`: only archives of unknown origin use it
+_ZLIB: Final = {"gzip": 31, "deflate": -15}  # zlib's window bits; these leave unread input in `unconsumed_tail`
 _CURSORS: Final = 4
 _STEP: Final = 64 * 1024  # bytes of input at a time
 _HEAD: Final = 64 * 1024  # decompressed bytes that are kept: formats look at a file's beginning again and again
@@ -30,7 +33,9 @@ def compression(head: bytes) -> str:
 
 
 def _decompressor(kind: str) -> Any:  # noqa: ANN401 - zlib's and lzma's objects have no common type
-    return zlib.decompressobj(31) if kind == "gzip" else lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
+    if kind in _ZLIB:
+        return zlib.decompressobj(_ZLIB[kind])
+    return bz2.BZ2Decompressor() if kind == "bzip2" else lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
 
 
 @dataclass
@@ -77,14 +82,14 @@ class _Cursor:
     def _step(self) -> None:
         if self.running is None:
             self.running = _decompressor(self.kind)
-        if not self.pending and (self.kind == "gzip" or self.running.needs_input):
+        if not self.pending and (self.kind in _ZLIB or self.running.needs_input):
             self.pending = self._input()
         given = self.pending
         try:
             self.ready = self.running.decompress(given, CHUNK)
-        except (zlib.error, lzma.LZMAError, EOFError, MemoryError) as error:
+        except (zlib.error, lzma.LZMAError, OSError, EOFError, MemoryError) as error:
             raise self._error(f"is damaged: {error}") from error
-        self.pending = self.running.unconsumed_tail if self.kind == "gzip" else b""
+        self.pending = self.running.unconsumed_tail if self.kind in _ZLIB else b""
         if self.running.eof:
             self._next_stream()
         elif not given and not self.ready:
@@ -97,12 +102,15 @@ class _Cursor:
 
     def _next_stream(self) -> None:
         """Go on with a stream that follows directly; other bytes are no part of the data."""
-        rest = self.running.unused_data
+        rest, magic = self.running.unused_data, MAGICS.get(self.kind, _BZIP2)
+        if self.kind == "deflate":  # one stream; its container says where it ends
+            self.ended = True
+            return
         more = min(_STEP, self.span.size - self.offset)
-        if len(rest) < len(MAGICS[self.kind]) and more:
+        if len(rest) < len(magic) and more:
             rest += self._input()
         self.running, self.pending = None, rest
-        self.ended = not rest.startswith(MAGICS[self.kind])
+        self.ended = not rest.startswith(magic)
 
     def _error(self, message: str) -> FormatError:
         return FormatError(message, offset=self.span.start + self.offset, field=f"{self.kind} data")
@@ -114,7 +122,7 @@ class Inflated:
 
     parent: Source = field(repr=False)
     span: Span
-    kind: str  # gzip | xz
+    kind: str  # gzip | xz | bzip2 | deflate
     size: int = MAX_INFLATED
     _cursors: list[_Cursor] = field(default_factory=list, repr=False, compare=False)
     _head: list[bytes] = field(default_factory=list, repr=False, compare=False)
