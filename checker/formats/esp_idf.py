@@ -5,23 +5,24 @@ components/bootloader_support/src/secure_boot_v2 for what the bootloader accepts
 
 Secure Boot v2 puts up to three blocks with key and signature into the sector behind the image; devices trust a key by
 its digest in their fuses, so a key that only the image brings is no trust. Secure Boot v1 appends r || s without a key.
-Nothing in a flash-encrypted file says that it is one: the option `flash_address` and a key have to be given. Signature
-and digest are over the plaintext.
+Nothing in a flash-encrypted file says that it is one: the option `flash_address` and a key have to be given; for the
+ESP32's own scheme `flash_crypt_conf` too, the four bits of the fuse FLASH_CRYPT_CONFIG. Signature and digest are over
+the plaintext. The option `key_digest` (hex, several with commas) declares keys as the fuses do, by their digests.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from string import hexdigits
 from typing import Final
 
-from checker.crypto.esp_flash import esp_xts_source
-from checker.crypto.keyring import DecryptionKey
 from checker.crypto.keys import PublicKey, from_ec_point, from_rsa_numbers
 from checker.crypto.signatures import Candidate, ecdsa_der
 from checker.errors import CryptoError, FormatError
 from checker.formats import _common as common
 from checker.formats import _esp_image as esp
+from checker.formats._esp_flash_encryption import ADDRESS, CONFIGURATION, View, may_be_sealed, open_flash
 from checker.formats._esp_image import Block, Layout
 from checker.formats._raw_signature import judge
 from checker.formats.contract import Context, Format, Parse
@@ -49,28 +50,18 @@ WEAKNESSES: Final = (
     "no-rollback-counter",
     "trailing-data",
 )
-OPTION: Final = "flash_address"
-SAMPLE: Final = 4096  # bytes of a file's beginning that decide whether it can be ciphertext
+KEY_DIGEST: Final = "key_digest"
+DIGEST_SIZE: Final = 32  # bytes of a key's digest in the fuses
 PSS_SALT: Final = 32  # bytes
 KEYED: Final = "esp-secure-boot-v1-digest"  # AES-256 and SHA-512 with a key in the fuses; in no algorithm table
 KEYED_SIZE: Final = 192  # bytes: an IV of 128 and a digest of 64, then erased flash up to the image
 
 
 @dataclass(frozen=True, kw_only=True)
-class _View:
-    """The image in clear, and how that form was reached."""
-
-    source: Source
-    layout: Layout
-    encryption: Encryption
-    keyed: bool = False  # the keyed digest of Secure Boot v1 lies before it
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Found:
     """Everything about the image that the verdicts are made of."""
 
-    view: _View
+    view: View
     blocks: tuple[Block, ...]
     v1: int | None
     answers: Mapping[DigestRequest, bytes]
@@ -90,18 +81,19 @@ class _Found:
 def _detect(source: Source, context: Context) -> bool:
     if _clear(source) is not None:
         return True
-    if OPTION not in context.options:
+    if ADDRESS not in context.options:
         return False
     try:
-        return _decrypted(source, context) is not None or not common.plausible(source.read(0, SAMPLE))
+        return open_flash(source, context) is not None or may_be_sealed(source)
     except FormatError:
         return True  # so that the option's fault is told
 
 
 def _parse(source: Source, context: Context) -> Parse:
-    view = _clear(source) or _decrypted(source, context)
+    _declared_digests(context)
+    view = _clear(source) or open_flash(source, context)
     if view is None:
-        if OPTION not in context.options:
+        if ADDRESS not in context.options:
             esp.read_layout(source)  # raises, and says why
         return _closed(source)
     blocks = () if view.keyed else esp.read_blocks(view.source, view.layout.sector)
@@ -120,7 +112,7 @@ def _parse(source: Source, context: Context) -> Parse:
     )
 
 
-def _clear(source: Source) -> _View | None:
+def _clear(source: Source) -> View | None:
     """Return the image where it lies in clear, with or without the keyed digest before it."""
     plain = Encryption(encrypted=False)
     for start in (0, esp.SECTOR):
@@ -131,7 +123,7 @@ def _clear(source: Source) -> _View | None:
             layout = esp.read_layout(source, start)
         except FormatError:
             continue
-        return _View(source=source, layout=layout, encryption=plain, keyed=keyed)
+        return View(source=source, layout=layout, encryption=plain, keyed=keyed)
     return None
 
 
@@ -141,47 +133,7 @@ def _keyed(source: Source) -> bool:
     return len(head) == esp.SECTOR and rest.count(b"\xff") == len(rest) and len(set(head[:KEYED_SIZE])) > 1
 
 
-def _address(context: Context) -> int:
-    text = context.options[OPTION]
-    try:
-        return int(text, 0)
-    except ValueError as error:
-        raise FormatError(f"{text[:40]!r} is no number, such as 0x10000", field=OPTION) from error
-
-
-def _decrypted(source: Source, context: Context) -> _View | None:
-    """Return the image as a declared key decrypts it, or None where none gives an image."""
-    if OPTION not in context.options:
-        return None
-    address = _address(context)
-    for key in context.keys.secrets:
-        view = _trial(source, key, address)
-        if view is not None:
-            return view
-    return None
-
-
-def _trial(source: Source, key: DecryptionKey, address: int) -> _View | None:
-    try:
-        clear = esp_xts_source(source, key.secret, address)
-        if not esp.looks_like_image(clear.read(0, 32)):
-            return None
-        layout = esp.read_layout(clear)
-    except (CryptoError, FormatError):
-        return None
-    used = Encryption(
-        encrypted=True,
-        cipher="aes",
-        mode="xts",
-        key_bits=256 if len(key.secret) == 64 else 128,  # noqa: PLR2004 - XTS takes two keys
-        content_key_digest=digest("sha-256", key.secret).hex(),
-        decrypted=True,
-        note=f"flash encryption at {address:#x}",
-    )
-    return _View(source=clear, layout=layout, encryption=used)
-
-
-def _requests(view: _View, blocks: Iterable[Block], v1: int | None) -> tuple[DigestRequest, ...]:
+def _requests(view: View, blocks: Iterable[Block], v1: int | None) -> tuple[DigestRequest, ...]:
     layout = view.layout
     found = [_over(view, block.hash, layout.sector) for block in blocks if block.kind]
     if v1 is not None:
@@ -191,7 +143,7 @@ def _requests(view: _View, blocks: Iterable[Block], v1: int | None) -> tuple[Dig
     return tuple(found)
 
 
-def _over(view: _View, name: str, end: int) -> DigestRequest:
+def _over(view: View, name: str, end: int) -> DigestRequest:
     return DigestRequest.over(name, view.source, Span(view.layout.start, end))
 
 
@@ -199,7 +151,7 @@ def _over(view: _View, name: str, end: int) -> DigestRequest:
 
 
 def _signatures(
-    view: _View,
+    view: View,
     blocks: tuple[Block, ...],
     v1: int | None,
     answers: Mapping[DigestRequest, bytes],
@@ -214,7 +166,7 @@ def _signatures(
     return (Signature(outcome=Outcome.ABSENT, note="no signature block, and nothing signed behind the image"),)
 
 
-def _keyed_digest(view: _View) -> Signature:
+def _keyed_digest(view: View) -> Signature:
     note = "a digest under a key in the device's fuses, a shared secret and no signature; it is not computed here"
     return Signature(
         outcome=Outcome.UNDECIDABLE,
@@ -227,7 +179,7 @@ def _keyed_digest(view: _View) -> Signature:
     )
 
 
-def _block(view: _View, block: Block, answers: Mapping[DigestRequest, bytes], context: Context) -> Signature:
+def _block(view: View, block: Block, answers: Mapping[DigestRequest, bytes], context: Context) -> Signature:
     """Return what is known of one block: the device checks its CRC, its key's digest, its digest and its signature."""
     blank = Signature(
         outcome=Outcome.INVALID,
@@ -244,9 +196,20 @@ def _block(view: _View, block: Block, answers: Mapping[DigestRequest, bytes], co
     except (CryptoError, FormatError) as error:
         return replace(blank, note=str(error))
     declared = context.keys.find(key.spki_sha256)
-    blank = replace(blank, key=declared.facts if declared else key.facts)
+    in_fuses = _fuses(block) in _declared_digests(context)
+    facts = replace(key.facts, name=KEY_DIGEST, declared=True) if in_fuses else key.facts
+    blank = replace(blank, key=declared.facts if declared else facts)
     actual = answers[_over(view, block.hash, view.layout.sector)]
-    return _judged(blank, block, key, actual, trusted=declared is not None)
+    return _judged(blank, block, key, actual, trusted=in_fuses or declared is not None)
+
+
+def _declared_digests(context: Context) -> frozenset[str]:
+    """Return the digests of keys that the devices' fuses hold, as the option states them."""
+    words = [word.strip().lower() for word in context.options.get(KEY_DIGEST, "").split(",") if word.strip()]
+    for word in words:
+        if len(word) != 2 * DIGEST_SIZE or not set(word) <= set(hexdigits):
+            raise FormatError(f"{word[:80]!r} is not a SHA-256 in 64 hexadecimal digits", field=KEY_DIGEST)
+    return frozenset(words)
 
 
 def _judged(blank: Signature, block: Block, key: PublicKey, actual: bytes, *, trusted: bool) -> Signature:
@@ -281,7 +244,7 @@ def _fuses(block: Block) -> str:
     return digest("sha-256", block.key).hex()
 
 
-def _v1(view: _View, start: int, answers: Mapping[DigestRequest, bytes], context: Context) -> Signature:
+def _v1(view: View, start: int, answers: Mapping[DigestRequest, bytes], context: Context) -> Signature:
     data = view.source.read(start + 4, esp.V1_SIZE - 4)
     keys = [key for key in context.keys.verifiers if key.facts.algorithm == "ec-p256"]
     digests = {"sha-256": answers[_over(view, "sha-256", start)]}
@@ -438,7 +401,7 @@ def _closed(source: Source) -> Artifact:
     """Return what can be said of a file that no declared key decrypts: next to nothing."""
     whole = Span(0, source.size)
     doubts = common.ciphertext_doubts(source, whole, "image")
-    note = "needs the flash encryption key; the ESP32's own scheme, which is not AES-XTS, is not decrypted here"
+    note = f"needs the flash encryption key, and for the ESP32's own scheme the option {CONFIGURATION}"
     encryption = Encryption(encrypted=None, note=doubts[0].message if doubts else note)
     check = DigestCheck(
         name="image digest", algorithm="sha-256", expected="", actual=None, covers=(whole,), over="plaintext", note=note
@@ -451,7 +414,7 @@ def _closed(source: Source) -> Artifact:
         size=source.size,
         sha256="",
         signatures=(signature,),
-        coverage=Coverage(payload=(whole,)),
+        coverage=Coverage(payload=(whole,), undecided=(whole,)),
         digests=(check,),
         encryption=(encryption,),
         images=(Image(id="image", size=source.size, span=whole, encryption=encryption, note=note),),
