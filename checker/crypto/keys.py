@@ -18,7 +18,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from checker import resources
-from checker.crypto import _asn1
+from checker.crypto import _asn1, post_quantum
 from checker.crypto.algorithms import RULE_SET, by_oid, key_strength
 from checker.errors import FormatError, KeyMaterialError, UnsupportedAlgorithmError
 from checker.io.limits import MAX_KEY_FILE
@@ -187,7 +187,7 @@ def from_spki(spki: bytes, name: str = "") -> PublicKey:
         published=published(identity),
         exponent=exponent,
     )
-    return PublicKey(facts, spki, _load(spki, oid, content))
+    return PublicKey(facts, spki, _load(spki, oid, algorithm, content))
 
 
 def _bit_string(value: Any) -> bytes:  # noqa: ANN401 - asn1crypto is untyped
@@ -239,7 +239,9 @@ def _group_bits(params: bytes) -> int | None:
         return None
 
 
-def _load(spki: bytes, oid: str, content: bytes) -> Any:  # noqa: ANN401 - one of cryptography's many key types
+def _load(spki: bytes, oid: str, algorithm: str, content: bytes) -> Any:  # noqa: ANN401 - one of many key types
+    if post_quantum.handles(algorithm):
+        return post_quantum.load(algorithm, content)
     if oid in _RSA_OIDS - {RSA_OID}:  # parameters that restrict the padding are checked where signatures name them
         spki = _spki(RSA_OID, b"\x05\x00", content)
     try:

@@ -13,14 +13,19 @@ from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import cmac, hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from cryptography.hazmat.primitives.ciphers import algorithms as ciphers
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from checker.crypto import _asn1
+from checker.crypto import _asn1, post_quantum
+from checker.crypto.keccak import kmac256
 from checker.crypto.keys import PublicKey
+from checker.crypto.post_quantum import OneTimeKey, Prehash
 from checker.errors import FormatError, InvalidSignatureError, UnsupportedAlgorithmError
+from checker.io import digests
+
+__all__ = ["OneTimeKey", "Prehash"]
 
 _HASHES: Final[Mapping[str, hashes.HashAlgorithm]] = {
     "md5": hashes.MD5(),  # noqa: S303 - verified because real updates still carry it; the rules refuse it
@@ -48,11 +53,6 @@ _HMAC_NAMES: Final = {
     "sha3-384": "sha3_384",
     "sha3-512": "sha3_512",
 }
-_MLDSA: Final[Mapping[str, type]] = {
-    "ml-dsa-44": mldsa.MLDSA44PublicKey,
-    "ml-dsa-65": mldsa.MLDSA65PublicKey,
-    "ml-dsa-87": mldsa.MLDSA87PublicKey,
-}
 _EDDSA: Final[Mapping[str, type]] = {"ed25519": ed25519.Ed25519PublicKey, "ed448": ed448.Ed448PublicKey}
 INNER_HASH: Final = {"ed25519": "sha-512", "ed448": "shake256"}  # the hash that the scheme has inside
 _CANDIDATE_HASHES: Final = (
@@ -67,6 +67,7 @@ _CANDIDATE_HASHES: Final = (
     "md5",
 )
 _BAD_INPUT: Final = (ValueError, TypeError, OverflowError, UnsupportedAlgorithm)
+_KMAC_SIZE: Final = 64  # bytes of tag where none is named; KMAC binds the length, so that shorter tags differ
 _MIN_TAG: Final = 4  # bytes: SP 800-38B and SP 800-107 allow no shorter tag
 
 
@@ -90,8 +91,9 @@ class Scheme:
 
 
 def needs_message(algorithm: str) -> bool:
-    """Return whether a scheme signs the message itself, so that a digest is not enough to verify it."""
-    return algorithm in _EDDSA or algorithm in _MLDSA
+    """Return whether a plain digest of the message is not enough to verify it; `prehash` says what may be."""
+    pure = post_quantum.handles(algorithm) and not algorithm.startswith(post_quantum.PREHASHED)
+    return algorithm in _EDDSA or pure
 
 
 def candidates(key: PublicKey) -> tuple[Candidate, ...]:
@@ -99,8 +101,9 @@ def candidates(key: PublicKey) -> tuple[Candidate, ...]:
     kind = key.facts.algorithm
     if kind in _EDDSA:
         return (Candidate(kind, INNER_HASH[kind]),)
-    if kind in _MLDSA:
-        return (Candidate(kind, ""),)
+    if post_quantum.handles(kind):
+        found = post_quantum.schemes(kind, key.key) if key.usable else ()
+        return tuple(Candidate(*item) for item in found)
     schemes: tuple[str, ...] = ()
     if isinstance(key.key, rsa.RSAPublicKey):
         schemes = ("rsa-pkcs1v15", "rsa-pss")
@@ -131,10 +134,84 @@ def verify_digest(
     """
     if needs_message(algorithm):
         raise UnsupportedAlgorithmError(f"{algorithm} signs the message itself; its digest is not enough")
-    prehash = _hash(hash)
-    if len(digest) != prehash.digest_size:
-        raise InvalidSignatureError(f"a {hash} digest has {prehash.digest_size} bytes, here are {len(digest)}")
-    _verify(key, algorithm, signature, digest, Prehashed(prehash), _padding(algorithm, hash, salt_length, mgf_hash))
+    if post_quantum.handles(algorithm):
+        verify_prehashed(key, algorithm, hash, digest, signature)
+        return
+    taken = _hash(hash)
+    if len(digest) != taken.digest_size:
+        raise InvalidSignatureError(f"a {hash} digest has {taken.digest_size} bytes, here are {len(digest)}")
+    _verify(key, algorithm, signature, digest, Prehashed(taken), _padding(algorithm, hash, salt_length, mgf_hash))
+
+
+def prehash(
+    key: PublicKey,
+    algorithm: str,
+    hash: str,  # noqa: A002 - the field's own word, as in Signature.hash
+    signature: bytes,
+    *,
+    context: bytes = b"",
+) -> Prehash:
+    """Return the one digest that `verify_prehashed` needs, so that the message is read once and never held.
+
+    A format yields `DigestRequest(found.hash, (Literal(found.prefix), *pieces))` and hands the answer on. Only Ed25519
+    and Ed448 hash the message in a way that the library does not let a caller do for it.
+
+    Raises:
+        InvalidSignatureError: the signature cannot be one of this key and algorithm.
+        UnsupportedAlgorithmError: the scheme needs the message itself, or the key or hash cannot be used.
+    """
+    if not post_quantum.handles(algorithm):
+        if needs_message(algorithm):
+            raise UnsupportedAlgorithmError(f"{algorithm} signs the message itself, which has to be given whole")
+        return Prehash(hash)
+    _usable(key)
+    return post_quantum.prehash(_family(key, algorithm), key.key, algorithm, hash, signature, context)
+
+
+def verify_prehashed(
+    key: PublicKey,
+    algorithm: str,
+    hash: str,  # noqa: A002 - the field's own word, as in Signature.hash
+    digest: bytes,
+    signature: bytes,
+    *,
+    context: bytes = b"",
+) -> None:
+    """Verify a signature by the digest that `prehash` asked for.
+
+    Raises:
+        InvalidSignatureError: the signature does not verify.
+        UnsupportedAlgorithmError: the scheme, hash or key cannot be used.
+    """
+    if not post_quantum.handles(algorithm):
+        verify_digest(key, algorithm, hash, digest, signature)
+        return
+    _usable(key)
+    post_quantum.verify(_family(key, algorithm), key.key, algorithm, hash, digest, signature, context)
+
+
+def fits(key: PublicKey, size: int) -> bool:
+    """Return whether a raw quantum-resistant signature by this key can have this size in bytes."""
+    return (
+        key.usable
+        and post_quantum.handles(key.facts.algorithm)
+        and post_quantum.fits(key.facts.algorithm, key.key, size)
+    )
+
+
+def one_time_keys(key: PublicKey, signature: bytes) -> tuple[OneTimeKey, ...]:
+    """Return the one-time keys that a verified signature used, the one over the message last; none without state.
+
+    Raises:
+        InvalidSignatureError: the signature is not of this key's form.
+    """
+    return post_quantum.one_time(key.key, signature) if post_quantum.handles(key.facts.algorithm) else ()
+
+
+def _family(key: PublicKey, algorithm: str) -> str:
+    if not post_quantum.handles(key.facts.algorithm):
+        raise InvalidSignatureError(f"a {key.facts.algorithm} key cannot make {algorithm} signatures")
+    return key.facts.algorithm
 
 
 def verify_message(  # noqa: PLR0913 - a signature has that many parts
@@ -148,15 +225,18 @@ def verify_message(  # noqa: PLR0913 - a signature has that many parts
     mgf_hash: str = "",
     context: bytes = b"",
 ) -> None:
-    """Verify a signature over a message. `context` is ML-DSA's context string (FIPS 204 5.2); `hash` is ignored there.
+    """Verify a signature over a message. `context` is that of ML-DSA and SLH-DSA (FIPS 204 5.2, FIPS 205 10.2).
+
+    `hash` is ignored where the scheme has its own: EdDSA, LMS, XMSS, and the pure forms of ML-DSA and SLH-DSA.
 
     Raises:
         InvalidSignatureError: the signature does not verify.
         UnsupportedAlgorithmError: the scheme, hash or key cannot be used.
     """
-    if algorithm in _MLDSA:
-        _fits(key, algorithm, _MLDSA[algorithm])
-        _attempt(lambda: key.key.verify(signature, message, context))
+    if post_quantum.handles(algorithm):
+        wanted = prehash(key, algorithm, hash, signature, context=context)
+        digest = digests.digest(wanted.hash, wanted.prefix + message)
+        verify_prehashed(key, algorithm, hash, digest, signature, context=context)
     elif algorithm in _EDDSA:
         _fits(key, algorithm, _EDDSA[algorithm])
         _attempt(lambda: key.key.verify(signature, message))
@@ -185,9 +265,13 @@ def _verify(
         raise UnsupportedAlgorithmError(f"signatures with {algorithm!r} cannot be verified here")
 
 
-def _fits(key: PublicKey, algorithm: str, kind: type) -> None:
+def _usable(key: PublicKey) -> None:
     if key.key is None:
         raise UnsupportedAlgorithmError(f"a key of kind {key.facts.algorithm!r} like this one cannot be used here")
+
+
+def _fits(key: PublicKey, algorithm: str, kind: type) -> None:
+    _usable(key)
     if not isinstance(key.key, kind):
         raise InvalidSignatureError(f"a {key.facts.algorithm} key cannot make {algorithm} signatures")
 
@@ -246,13 +330,18 @@ def ecdsa_raw(der: bytes, size: int) -> bytes:
 def verify_mac(key_bytes: bytes, algorithm: str, message: bytes, tag: bytes, *, nonce: bytes = b"") -> None:
     """Verify a message authentication code; a shorter tag is compared with the left part of the full one.
 
+    KMAC256 is without a customisation string, and its tag is computed for the very length that is given.
+
     `algorithm` is an id of the table: `hmac-sha-256`, `hmac-sha3-256`, `aes-cmac`, `aes-gmac` … (GMAC takes `nonce`).
 
     Raises:
         InvalidSignatureError: the tag is wrong, shorter than 4 bytes or longer than the full one.
         UnsupportedAlgorithmError: nothing here computes it, or the key's size does not fit.
     """
-    full = compute_mac(key_bytes, algorithm, message, nonce=nonce)
+    if algorithm == "kmac256" and len(tag) >= _MIN_TAG:
+        full = kmac256(key_bytes, message, b"", min(len(tag), _KMAC_SIZE))
+    else:
+        full = compute_mac(key_bytes, algorithm, message, nonce=nonce)
     if not _MIN_TAG <= len(tag) <= len(full) or not std_hmac.compare_digest(full[: len(tag)], tag):
         raise InvalidSignatureError(f"the {algorithm} tag does not verify")
 
@@ -268,6 +357,8 @@ def compute_mac(key_bytes: bytes, algorithm: str, message: bytes, *, nonce: byte
             return std_hmac.new(
                 key_bytes, message, lambda: hashlib.new(_HMAC_NAMES[algorithm[5:]], usedforsecurity=False)
             ).digest()
+        if algorithm == "kmac256":
+            return kmac256(key_bytes, message, b"", _KMAC_SIZE)
         if algorithm in {"aes-cmac", f"aes-{len(key_bytes) * 8}-cmac"}:
             running = cmac.CMAC(ciphers.AES(key_bytes))
             running.update(message)

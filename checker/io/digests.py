@@ -29,6 +29,7 @@ _HASHLIB: Final = {
     "sha-256": "sha256",
     "sha-384": "sha384",
     "sha-512": "sha512",
+    "sha-512/224": "sha512_224",
     "sha-512/256": "sha512_256",
     "sha3-224": "sha3_224",
     "sha3-256": "sha3_256",
@@ -38,6 +39,9 @@ _HASHLIB: Final = {
     "blake2s-256": "blake2s",
     "sm3": "sm3",
 }
+
+# SHAKE as a hash has one length in bytes (FIPS 204 5.4, RFC 8702 section 2). Any shorter output is its beginning.
+_SHAKE: Final = {"shake128": 32, "shake256": 64}
 
 
 @dataclass(frozen=True)
@@ -91,9 +95,23 @@ class _Adler:
         return self._value.to_bytes(4, "big")
 
 
+class _Shake:
+    """SHAKE128 or SHAKE256 as a `hashlib` object of one output length."""
+
+    def __init__(self, algorithm: str) -> None:
+        self._size = _SHAKE[algorithm]
+        self._running = hashlib.shake_128() if algorithm == "shake128" else hashlib.shake_256()
+
+    def update(self, data: bytes | memoryview, /) -> None:
+        self._running.update(data)
+
+    def digest(self) -> bytes:
+        return self._running.digest(self._size)
+
+
 def supported(algorithm: str) -> bool:
     """Return whether the engine can compute this digest or checksum."""
-    return algorithm in _HASHLIB or algorithm == ADLER or resolve(algorithm) in CATALOGUE
+    return algorithm in _HASHLIB or algorithm in _SHAKE or algorithm == ADLER or resolve(algorithm) in CATALOGUE
 
 
 def hasher(algorithm: str) -> Hasher:
@@ -104,6 +122,8 @@ def hasher(algorithm: str) -> Hasher:
     """
     if algorithm == ADLER:
         return _Adler()
+    if algorithm in _SHAKE:
+        return _Shake(algorithm)
     if resolve(algorithm) in CATALOGUE:
         return Checksum(algorithm)
     try:
