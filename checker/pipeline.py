@@ -36,6 +36,7 @@ class Options:
     waivers: bool = True
     rules: Path | None = None
     allow_outside: bool = False
+    live: bool = False  # connections to the description's endpoints are allowed
 
 
 def assess(update: Path, options: Options) -> Assessment:
@@ -51,7 +52,10 @@ def assess(update: Path, options: Options) -> Assessment:
     files = Files(update.parent, options.allow_outside)
     keys = keyring(description, files)
     opened = open_artifacts(description, files, keys, options.as_of)
-    evidence = run_probes(Context(description=description, opened=opened, keys=keys, files=files, as_of=options.as_of))
+    context = Context(
+        description=description, opened=opened, keys=keys, files=files, as_of=options.as_of, live=options.live
+    )
+    evidence = run_probes(context)
     findings = judge(rules, evidence, _inputs(description, options))
     observations = observe(rules, findings, evidence)
     artifacts = tuple(item.artifact for item in opened if item.artifact is not None)

@@ -16,7 +16,10 @@ MOST: Final = 3  # fixes on the first page
 _CLAIMED: Final = (
     "A statement alone proves nothing: show it by a test, a signed log, or a document with a quoted clause."
 )
-_LATER: Final = "(This release has no probe for it yet.)"
+_LATER: Final = {
+    Reason.NOT_RUN: "(This release has no probe for it yet.)",
+    Reason.NOT_PERMITTED: "(It needs the permission to look: `otaudit check --live`.)",
+}
 
 
 def next_tier(standing: Standing) -> Tier | None:
@@ -42,14 +45,15 @@ def _fix(requirement: Requirement, sheet: Sheet) -> Fix:
     shown = Verdict.FAIL if verdict is Verdict.FAIL else Verdict.UNKNOWN
     claimed = verdict is Verdict.PASS
     text = _CLAIMED if claimed else requirement.fix.get(str(shown), "")
-    later = sheet.reason(requirement.id) is Reason.NOT_RUN
+    reason = sheet.reason(requirement.id)
+    later = _LATER.get(reason) if reason else None
     return Fix(
         requirement=requirement.id,
         step=requirement.step,
         verdict=shown,
-        text=f"{text} {_LATER}" if later else text,
+        text=f"{text} {later}" if later else text,
         effort=requirement.effort,
-        later=later,
+        later=later is not None,
     )
 
 

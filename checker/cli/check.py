@@ -44,6 +44,9 @@ def check(  # noqa: PLR0913 - one parameter per option of the command line
     allow_outside: Annotated[
         bool, typer.Option("--allow-outside", help="Let paths leave the description's folder.")
     ] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Connect to the endpoints of the description and look at what they offer.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no summary.")] = False,
 ) -> None:
     """Assess an update: open the real artifacts, judge the 13 steps, print a summary, write reports, gate."""
@@ -62,6 +65,7 @@ def check(  # noqa: PLR0913 - one parameter per option of the command line
         waivers=waivers,
         rules=rules,
         allow_outside=allow_outside,
+        live=live,
     )
     assessment = assess(update, options)
     write_all({place.path: place.renderer.render(assessment) for place in places})

@@ -21,7 +21,7 @@ class Fix:
     verdict: Verdict  # fail or unknown
     text: str
     effort: int
-    later: bool = False  # no probe of this release can answer it
+    later: bool = False  # no probe of this run could answer it: there is none yet, or it was not allowed to run
 
 
 @dataclass(frozen=True, kw_only=True)

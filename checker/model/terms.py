@@ -109,6 +109,7 @@ class Reason(StrEnum):
     MISSING_RECORD = "missing_record"  # a record that was expected has vanished
     NOT_DECLARED = "not_declared"  # the description is silent
     NOT_RUN = "not_run"  # the probe exists or will exist, but did not run
+    NOT_PERMITTED = "not_permitted"  # the probe did not run because the user did not allow it: --live, --active
     NO_KEY = "no_key"
     TOO_WEAK = "evidence_too_weak"  # known, but by a weaker method than the requirement asks for
     STALE = "stale"

@@ -1,13 +1,14 @@
 """The probes' runner: the grid that must be filled, every probe in turn, and what a run needs opened beforehand.
 
 Evidence never vanishes (design.md section 4): every kind has at least one slot, a probe that raises leaves
-`probe_failed` records and stops nobody, and one that lacks a permission leaves its slots `not_run`.
+`probe_failed` records and stops nobody, and one that lacks a permission leaves its slots
+`not_permitted`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -60,13 +61,15 @@ def kinds() -> tuple[str, ...]:
 
 def grid(description: Description) -> tuple[Expectation, ...]:
     """Return everything that must be there for a description: at least one slot for every kind of evidence."""
-    return _grid(description, probes())
+    return _grid(description, probes(), lambda _: True)
 
 
-def _grid(description: Description, found: Sequence[Probe]) -> tuple[Expectation, ...]:
+def _grid(
+    description: Description, found: Sequence[Probe], permitted: Callable[[Probe], bool]
+) -> tuple[Expectation, ...]:
     slots: dict[Slot, Expectation] = {}
     for probe in found:
-        for item in probe.expects(description):
+        for item in _owed(probe, description, permitted=permitted(probe)):
             old = slots.get(item.slot)
             slots[item.slot] = item if old is None or old.count < item.count else old
     have = {slot.kind for slot in slots}
@@ -76,6 +79,16 @@ def _grid(description: Description, found: Sequence[Probe]) -> tuple[Expectation
             natural = _natural(kind, description)
             slots |= {item.slot: item if kind in owned else _later(item) for item in natural}
     return tuple(slots[slot] for slot in sorted(slots))
+
+
+def _owed(probe: Probe, description: Description, *, permitted: bool) -> Iterator[Expectation]:
+    """Yield what a probe owes; where it may not run, its slots say with which option it would."""
+    for item in probe.expects(description):
+        if permitted or item.reason is not Reason.NOT_RUN:
+            yield item
+        else:
+            text = f"{probe.title.lower()}: only with --{probe.requires}"
+            yield replace(item, reason=Reason.NOT_PERMITTED, explanation=text)
 
 
 def _later(item: Expectation) -> Expectation:
@@ -142,7 +155,8 @@ def _run(context: Context, found: Sequence[Probe], *, strict: bool) -> EvidenceS
     for probe in found:
         if _permitted(probe, context):
             records += _collect(probe, context, shapes, strict=strict)
-    return EvidenceSet.complete(_grid(context.description, found), records)
+    expected = _grid(context.description, found, lambda probe: _permitted(probe, context))
+    return EvidenceSet.complete(expected, records)
 
 
 def _permitted(probe: Probe, context: Context) -> bool:

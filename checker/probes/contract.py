@@ -48,4 +48,4 @@ class Probe:
     kinds: tuple[str, ...]
     expects: Callable[[Description], Iterable[Expectation]]
     run: Callable[[Context], Iterable[Evidence]]
-    requires: str = ""  # "" | "live" | "active": without the permission its records stay `not_run`
+    requires: str = ""  # "" | "live" | "active": without the permission its records stay `not_permitted`

@@ -33,6 +33,7 @@ REASONS: Final[Mapping[Reason, str]] = {
     Reason.MISSING_RECORD: "evidence that was expected is not there",
     Reason.NOT_DECLARED: "the description is silent",
     Reason.NOT_RUN: "this was not looked at",
+    Reason.NOT_PERMITTED: "this was not allowed to be looked at",
     Reason.NO_KEY: "a key that is needed was not given",
     Reason.TOO_WEAK: "known, but not by a method strong enough",
     Reason.STALE: "the evidence is too old",

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from checker.assessment._fixes import fixes, next_fixes
 from checker.assessment.gate import exit_status
 from checker.assessment.tiers import Sheet, standings
@@ -172,14 +174,20 @@ def test_what_is_known_to_be_wrong_is_mended_before_what_is_only_not_shown(run: 
     assert {fix.verdict for fix in rest} == {Verdict.UNKNOWN}
 
 
-def test_what_waits_for_a_later_probe_comes_last_and_says_so(small: RuleSet, judged: Judged) -> None:
-    reasons = {"PROT-B1": Reason.NOT_RUN}
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [(Reason.NOT_RUN, "no probe for it yet"), (Reason.NOT_PERMITTED, "`otaudit check --live`")],
+)
+def test_what_waits_for_a_later_probe_comes_last_and_says_so(
+    small: RuleSet, judged: Judged, reason: Reason, said: str
+) -> None:
+    reasons = {"PROT-B1": reason}
     findings = tuple(_because(item, reasons.get(item.requirement.id)) for item in judged({}))
     sheet = Sheet.of(small, findings, Grade.PROVED, Reading.LETTER)
     rows = standings(sheet)
     (fix,) = fixes(rows[Step.PROTECT], rows, sheet)
     assert fix.later
-    assert fix.text.endswith("(This release has no probe for it yet.)")
+    assert said in fix.text
     assert not any(item.later for item in fixes(rows[Step.SIGN], rows, sheet))
 
 

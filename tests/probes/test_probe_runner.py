@@ -6,6 +6,7 @@ import importlib
 import json
 import pkgutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from checker.model.evidence import Evidence
 from checker.model.subject import Subject, SubjectKind
 from checker.model.terms import Method, Reason
 from checker.probes import _run
-from checker.probes._records import fact, one_line, undeclared
+from checker.probes._records import expect, fact, one_line, undeclared
 from checker.probes.contract import Context, Probe
 
 PLACE = Place("update.yaml", 1, 1)
@@ -64,7 +65,7 @@ def test_kinds_without_a_probe_wait_at_each_endpoint_and_target(lab: Any) -> Non
     lab.say(endpoints=(endpoint,)).own(
         targets=(Target(id="cpu", place=PLACE, verifier=Command(adapter="imgtool")), Target(id="fpga", place=PLACE))
     )
-    grid = _run._grid(lab.description, ())
+    grid = _run._grid(lab.description, (), lambda _: True)
     offers = [item for item in grid if item.slot.kind == "tls_offer"]
     trials = {item.slot.subject.id: item.reason for item in grid if item.slot.kind == "verifier_trial"}
     assert [(item.slot.subject.id, item.reason) for item in offers] == [("main", Reason.NOT_RUN)]
@@ -109,6 +110,9 @@ def test_a_probe_without_its_permission_is_not_called(lab: Any) -> None:
 
     (record,) = _run._run(lab.context, [_probe(run, requires="live")], strict=True).of("claim")
     assert record.unavailable is Reason.NOT_DECLARED
+    owing = replace(_probe(run, requires="live"), expects=lambda _: [expect("claim", UPDATE)])
+    (record,) = _run._run(lab.context, [owing], strict=True).of("claim")
+    assert (record.unavailable, record.explanation) == (Reason.NOT_PERMITTED, "odd: only with --live")
 
 
 @pytest.mark.parametrize(
