@@ -23,6 +23,7 @@ ADDRESSES: Final = 1 << 32
 _SHORT_KEY: Final = 16  # bytes: the tools stretch such a key with SHA-256
 _KEY_SIZES: Final = frozenset({32, 64})
 
+_WORD: Final = 4  # bytes
 TWEAKED_UNIT: Final = 32  # bytes that share a key on the ESP32
 TWEAKED_FLASH: Final = 1 << 24  # bytes: the highest address bit that the key is mixed with is bit 23
 CONFIGURATIONS: Final = range(16)  # four bits, each for one part of the key
@@ -173,3 +174,51 @@ def esp32_source(parent: Source, key: bytes, address: int, configuration: int) -
     if configuration not in CONFIGURATIONS:
         raise DecryptionError(f"FLASH_CRYPT_CONFIG has four bits, {configuration} does not fit")
     return _TweakedFlash(parent, int.from_bytes(key, "big"), address, _masks(configuration))
+
+
+@dataclass(frozen=True)
+class _Mixed:
+    parent: Source = field(repr=False)
+    key: bytes = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """Return the parent's name."""
+        return self.parent.name
+
+    @property
+    def size(self) -> int:
+        """Return the length in bytes."""
+        return self.parent.size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return `length` bytes from `offset`, fewer only at the end."""
+        end = min(offset + max(length, 0), self.size)
+        if offset < 0 or offset >= end:
+            return b""
+        start = offset // BLOCK * BLOCK
+        data = self.parent.read(start, -(-end // BLOCK) * BLOCK - start)
+        running = Cipher(algorithms.AES(self.key), modes.ECB()).encryptor()  # noqa: S305 - the chip's choice
+        blocks = running.update(_reversed(data, BLOCK))
+        return _reversed(_reversed(blocks, BLOCK), _WORD)[offset - start : end - start]
+
+
+def _reversed(data: bytes, size: int) -> bytes:
+    """Return the bytes with those of each group of `size` in the opposite order."""
+    return b"".join(data[at : at + size][::-1] for at in range(0, len(data), size))
+
+
+def esp32_digest_source(parent: Source, key: bytes) -> Source:
+    """Return what the ESP32's Secure Boot v1 engine feeds to SHA-512: the bytes under AES-256, in its own byte order.
+
+    Raises:
+        DecryptionError: the key does not have 32 bytes, or the bytes are not made of whole blocks.
+    """
+    if len(key) != _TWEAKED_KEY or parent.size % BLOCK:
+        raise DecryptionError("the keyed digest needs a key of 32 bytes and whole blocks of 16")
+    return _Mixed(parent, key)
+
+
+def esp32_digest(hashed: bytes) -> bytes:
+    """Return the digest in the engine's byte order."""
+    return _reversed(hashed, _WORD)

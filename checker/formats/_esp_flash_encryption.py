@@ -13,7 +13,6 @@ from typing import Final
 from checker.crypto.esp_flash import CONFIGURATIONS, esp32_source, esp_xts_source
 from checker.crypto.keyring import DecryptionKey
 from checker.errors import CryptoError, FormatError
-from checker.formats import _common as common
 from checker.formats import _esp_image as esp
 from checker.formats._esp_image import Layout
 from checker.formats._magic import known_magic
@@ -38,9 +37,9 @@ class View:
 
 
 def may_be_sealed(source: Source) -> bool:
-    """Return whether bytes may be ciphertext; blocks repeat under the ESP32's own scheme, so that refutes nothing."""
+    """Return whether bytes may be ciphertext; repeated blocks refute nothing under the ESP32's scheme."""
     head = source.read(0, SAMPLE)
-    return not common.biased(head) and not known_magic(head)
+    return not head.isascii() and not known_magic(head)
 
 
 def _number(context: Context, option: str) -> int:

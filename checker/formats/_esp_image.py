@@ -19,6 +19,7 @@ MAGIC: Final = 0xE9
 SECTOR: Final = 4096  # bytes
 MAX_SEGMENTS: Final = 16
 HASH: Final = 32  # bytes of the appended SHA-256
+DIGEST_UNIT: Final = 128  # bytes that the keyed digest of Secure Boot v1 reads at a time
 CHIPS: Final = {
     0: "ESP32",
     2: "ESP32-S2",
@@ -89,8 +90,10 @@ def looks_like_image(head: bytes) -> bool:
     return 0 < fields[1] <= MAX_SEGMENTS and fields[7] < 0x100 and fields[12] in {0, 1}  # noqa: PLR2004 - chips so far
 
 
-def read_layout(source: Source, start: int = 0) -> Layout:
+def read_layout(source: Source, start: int = 0, *, cut: bool = False) -> Layout:
     """Return the layout of the image that begins at `start`.
+
+    Where an image may be `cut`, its appended SHA-256 may be missing: the keyed digest stops before it.
 
     Raises:
         FormatError: it is no image, or is cut short.
@@ -108,10 +111,12 @@ def read_layout(source: Source, start: int = 0) -> Layout:
     reader.skip(_ALIGNMENT - 1 - (reader.offset - start) % _ALIGNMENT, "padding")
     reader.skip(1, "checksum")
     body = Span(start, reader.offset)
+    missing = cut and reader.left < HASH
+    appended = reader.take(reader.left if missing else HASH, "appended SHA-256") if fields[12] else b""
     return Layout(
         start=start,
         body=body,
-        digest=reader.take(HASH, "appended SHA-256") if fields[12] else b"",
+        digest=b"" if missing else appended,
         end=reader.offset,
         chip=fields[7],
         segments=tuple(segments),

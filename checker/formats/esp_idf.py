@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 from string import hexdigits
 from typing import Final
 
+from checker.crypto.esp_flash import esp32_digest, esp32_digest_source
+from checker.crypto.keyring import DecryptionKey
 from checker.crypto.keys import PublicKey, from_ec_point, from_rsa_numbers
 from checker.crypto.signatures import Candidate, ecdsa_der
 from checker.errors import CryptoError, FormatError
@@ -26,7 +28,8 @@ from checker.formats._esp_flash_encryption import ADDRESS, CONFIGURATION, View, 
 from checker.formats._esp_image import Block, Layout
 from checker.formats._raw_signature import judge
 from checker.formats.contract import Context, Format, Parse
-from checker.io.digests import DigestRequest, digest
+from checker.io.digests import DigestRequest, Piece, digest
+from checker.io.sources import Window
 from checker.model.artifact import (
     Artifact,
     AuthKind,
@@ -54,6 +57,8 @@ KEY_DIGEST: Final = "key_digest"
 DIGEST_SIZE: Final = 32  # bytes of a key's digest in the fuses
 PSS_SALT: Final = 32  # bytes
 KEYED: Final = "esp-secure-boot-v1-digest"  # AES-256 and SHA-512 with a key in the fuses; in no algorithm table
+KEYED_KEY: Final = 32  # bytes
+KEYED_IV: Final = 128  # bytes
 KEYED_SIZE: Final = 192  # bytes: an IV of 128 and a digest of 64, then erased flash up to the image
 
 
@@ -98,8 +103,8 @@ def _parse(source: Source, context: Context) -> Parse:
         return _closed(source)
     blocks = () if view.keyed else esp.read_blocks(view.source, view.layout.sector)
     v1 = None if blocks or view.keyed else esp.v1_signature(view.source, view.layout)
-    requests = _requests(view, blocks, v1)
-    answers = yield requests
+    keyed = tuple(_keyed_requests(view, context))
+    answers = yield (*_requests(view, blocks, v1), *(request for _, request in keyed))
     return _artifact(
         source,
         _Found(
@@ -107,7 +112,9 @@ def _parse(source: Source, context: Context) -> Parse:
             blocks=blocks,
             v1=v1,
             answers=answers,
-            signatures=_signatures(view, blocks, v1, answers, context),
+            signatures=(_keyed_digest(view, keyed, answers),)
+            if view.keyed
+            else _signatures(view, blocks, v1, answers, context),
         ),
     )
 
@@ -120,7 +127,7 @@ def _clear(source: Source) -> View | None:
         if keyed and not _keyed(source):
             continue
         try:
-            layout = esp.read_layout(source, start)
+            layout = esp.read_layout(source, start, cut=keyed)
         except FormatError:
             continue
         return View(source=source, layout=layout, encryption=plain, keyed=keyed)
@@ -157,8 +164,6 @@ def _signatures(
     answers: Mapping[DigestRequest, bytes],
     context: Context,
 ) -> tuple[Signature, ...]:
-    if view.keyed:
-        return (_keyed_digest(view),)
     if blocks:
         return tuple(_block(view, block, answers, context) for block in blocks)
     if v1 is not None:
@@ -166,16 +171,35 @@ def _signatures(
     return (Signature(outcome=Outcome.ABSENT, note="no signature block, and nothing signed behind the image"),)
 
 
-def _keyed_digest(view: View) -> Signature:
-    note = "a digest under a key in the device's fuses, a shared secret and no signature; it is not computed here"
+def _keyed_requests(view: View, context: Context) -> Iterator[tuple[DecryptionKey, DigestRequest]]:
+    """Yield the keyed digest under each declared secret of the engine's size; it reads whole units of 128 bytes."""
+    image = Span(view.layout.start, view.layout.end if view.layout.digest else view.layout.body.end)
+    odd = image.size % esp.DIGEST_UNIT
+    whole = image.size - odd if view.layout.digest and odd <= esp.HASH else image.size + -odd % esp.DIGEST_UNIT
+    for key in context.keys.secrets if view.keyed else ():
+        parts = (Window(view.source, "IV", 0, KEYED_IV), Window(view.source, "image", image.start, whole))
+        if len(key.secret) == KEYED_KEY and image.start + whole <= view.source.size:
+            mixed = tuple(esp32_digest_source(part, key.secret) for part in parts)
+            pieces = tuple(Piece(part, Span(0, part.size)) for part in mixed)
+            yield key, DigestRequest("sha-512", pieces)
+
+
+def _keyed_digest(
+    view: View, keyed: tuple[tuple[DecryptionKey, DigestRequest], ...], answers: Mapping[DigestRequest, bytes]
+) -> Signature:
+    stated = view.source.read(KEYED_IV, KEYED_SIZE - KEYED_IV)
+    fitting = next((key for key, request in keyed if esp32_digest(answers[request]) == stated), None)
+    why = "fits no given key: of another key, or of another image" if keyed else "it takes the key to compute it"
+    note = "a digest under a key in the device's fuses, a shared secret and no signature"
     return Signature(
-        outcome=Outcome.UNDECIDABLE,
+        outcome=Outcome.UNDECIDABLE if fitting is None else Outcome.VALID,
         kind=AuthKind.MAC,
         algorithm=KEYED,
         hash="sha-512",
+        key=KeyFacts() if fitting is None else fitting.facts,
         covers=(Span(view.layout.start, view.layout.end),),
         where=Span(0, KEYED_SIZE),
-        note=note,
+        note=f"{note}; {why}" if fitting is None else note,
     )
 
 

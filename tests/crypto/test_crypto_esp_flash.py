@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from checker.crypto.esp_flash import esp_xts_source
-from checker.errors import DecryptionError
+from checker.crypto.esp_flash import esp32_digest_source, esp32_source, esp_xts_source
+from checker.crypto.key_files import read_public_keys
+from checker.errors import DecryptionError, KeyMaterialError
 from checker.io.sources import BytesSource
 
 CORPUS = Path(__file__).resolve().parents[2] / ".." / "shared" / "corpus" / "esp-idf"
@@ -69,3 +70,53 @@ def test_another_address_or_key_gives_other_bytes(vector: tuple[bytes, bytes, by
 def test_what_does_not_fit_is_refused(key: bytes, size: int, address: int, message: str) -> None:
     with pytest.raises(DecryptionError, match=message):
         esp_xts_source(BytesSource("x", bytes(size)), key, address)
+
+
+@pytest.mark.parametrize(
+    ("key", "size", "address", "configuration", "message"),
+    [
+        (16, 32, 0, 15, "24 or 32"),
+        (32, 33, 0, 15, "blocks of 16"),
+        (32, 32, 8, 15, "multiple of 16"),
+        (32, 32, (1 << 24) - 16, 15, "multiple of 16"),
+        (32, 32, 0, 16, "four bits"),
+    ],
+)
+def test_what_does_not_fit_the_esp32_is_refused(
+    key: int, size: int, address: int, configuration: int, message: str
+) -> None:
+    with pytest.raises(DecryptionError, match=message):
+        esp32_source(BytesSource("x", bytes(size)), bytes(key), address, configuration)
+
+
+def test_parts_of_the_esp32s_plaintext_are_those_of_the_whole() -> None:
+    sealed = hashlib.shake_256(b"sealed").digest(320)
+    source = esp32_source(BytesSource("x", sealed), bytes(range(32)), 0x10010, 15)
+    mixed = esp32_digest_source(BytesSource("x", sealed), bytes(range(32)))
+    for view in (source, mixed):
+        whole = view.read(0, 320)
+        assert (view.name, view.size, len(set(whole)) > 100) == ("x", 320, True)
+        for offset, length in ((0, 16), (15, 2), (16, 32), (31, 200), (319, 9), (320, 1), (5, -1)):
+            assert view.read(offset, length) == whole[offset : offset + max(length, 0)]
+        assert view.read(-1, 4) == b""
+    part = esp32_source(BytesSource("x", sealed[48:]), bytes(range(32)), 0x10010 + 48, 15)
+    assert part.read(0, 272) == source.read(48, 272)
+
+
+def test_the_keyed_digest_takes_whole_blocks_and_one_key_size() -> None:
+    for key, size in ((32, 15), (24, 16)):
+        with pytest.raises(DecryptionError, match="32 bytes and whole blocks"):
+            esp32_digest_source(BytesSource("x", bytes(size)), bytes(key))
+
+
+def test_a_bare_key_is_a_point_of_the_curve_and_nothing_else_is() -> None:
+    # The base point of P-256, SP 800-186 section 3.2.1.3.
+    point = bytes.fromhex(
+        "6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
+        "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5"
+    )
+    (key,) = read_public_keys(point, "fuse")
+    assert (key.facts.algorithm, key.facts.name, key.raw[1:]) == ("ec-p256", "fuse", point)
+    for other in (point[:-1] + b"\xf4", point[::-1], point[:-1]):
+        with pytest.raises(KeyMaterialError):
+            read_public_keys(other, "fuse")

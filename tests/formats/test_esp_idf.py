@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.util
+import json
 import operator
 import re
-import shutil
 import struct
 import subprocess
+import sys
 import time
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -96,19 +99,37 @@ def signed(tool: Any, keys: Path) -> Any:
     return make
 
 
+SERVE = """
+import contextlib, io, json, sys
+import espsecure
+for line in sys.stdin:
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as said:
+            espsecure.main(json.loads(line))
+        print(json.dumps(""), flush=True)
+    except BaseException as error:
+        print(json.dumps(f"{error!r} {said.getvalue()}"), flush=True)
+"""
+
+
 @pytest.fixture(scope="session")
-def espsecure() -> Any:
-    """Run espsecure, which is no dependency of this project; skipped where it is not on PATH."""
-    if shutil.which("espsecure") is None:
-        pytest.skip("espsecure is not on PATH")
+def espsecure() -> Iterator[Any]:
+    """Run espsecure, all calls in one process because it starts slowly; skipped where it is not installed."""
+    if importlib.util.find_spec("espsecure") is None:
+        pytest.skip("espsecure is not installed")
+    with subprocess.Popen([sys.executable, "-c", SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
 
-    def call(*words: str | Path, check: bool = True) -> bool:
-        command = ["espsecure", *(str(word) for word in words)]
-        done = subprocess.run(command, capture_output=True, timeout=60, check=False)
-        assert not check or done.returncode == 0, (words, done.stderr, done.stdout)
-        return done.returncode == 0
+        def call(*words: str | Path, check: bool = True) -> bool:
+            assert running.stdin is not None
+            assert running.stdout is not None
+            running.stdin.write(json.dumps([str(word) for word in words]).encode() + b"\n")
+            running.stdin.flush()
+            why = json.loads(running.stdout.readline())
+            assert not check or not why, (words, why)
+            return not why
 
-    return call
+        yield call
+        running.kill()
 
 
 def outcomes(artifact: Artifact) -> list[Outcome]:
@@ -443,6 +464,102 @@ def test_what_espsecure_encrypts_is_decrypted(
     found = kit.open(tmp_path / "sealed", decryption=[tmp_path / "key"], options={"flash_address": str(address)})
     assert [check.matches for check in found.digests] == [True]
     assert found.encryption[0].key_bits == (256 if bits == 512 else 128)
+
+
+@pytest.mark.parametrize("configuration", range(16))
+def test_the_own_scheme_of_the_esp32_is_decrypted_under_every_configuration(
+    kit: Any, espsecure: Any, tmp_path: Path, configuration: int
+) -> None:
+    address = 0x10 + 0xABCD0 * (configuration + 1)  # begins in the middle of a unit of 32 bytes
+    (tmp_path / "plain").write_bytes(image(CODE * 20))
+    (tmp_path / "key").write_bytes(hashlib.shake_256(b"key").digest(24 if configuration == 5 else 32))
+    options = ("-k", tmp_path / "key", "-a", hex(address), "--flash-crypt-conf", str(configuration))
+    espsecure("encrypt-flash-data", *options, "-o", tmp_path / "sealed", tmp_path / "plain")
+    stated = {"flash_address": str(address), "flash_crypt_conf": hex(configuration)}
+    found = kit.open(tmp_path / "sealed", decryption=[tmp_path / "key"], options=stated)
+    assert [check.matches for check in found.digests] == [True]
+    assert (found.encryption[0].mode, found.encryption[0].key_bits) == ("esp32-tweaked", 256)
+    assert found.encryption[0].decrypted is True
+    if configuration:  # under 0 the address plays no part
+        other = kit.open(tmp_path / "sealed", decryption=[tmp_path / "key"], options=stated | {"flash_address": "0"})
+        assert outcomes(other) == [Outcome.UNDECIDABLE]
+    wrong = stated | {"flash_crypt_conf": str(configuration ^ 8)}
+    near = kit.open(tmp_path / "sealed", decryption=[tmp_path / "key"], options=wrong)
+    assert not any(check.matches for check in near.digests)
+
+
+def test_without_a_configuration_xts_and_then_the_full_one_are_tried(kit: Any, espsecure: Any, tmp_path: Path) -> None:
+    (tmp_path / "plain").write_bytes(image())
+    (tmp_path / "key").write_bytes(bytes(range(32)))
+    options = ("-k", tmp_path / "key", "-a", "0x20000", "-o", tmp_path / "sealed", tmp_path / "plain")
+    for more, mode in ((), "esp32-tweaked"), (("-x",), "xts"):
+        espsecure("encrypt-flash-data", *more, *options)
+        found = kit.open(tmp_path / "sealed", decryption=[tmp_path / "key"], options={"flash_address": "0x20000"})
+        assert found.encryption[0].mode == mode
+
+
+@pytest.mark.parametrize(("configuration", "repeats"), [("0", 300), ("0xf", 0)])
+def test_repeated_blocks_betray_a_configuration_of_zero(
+    kit: Any, espsecure: Any, tmp_path: Path, configuration: str, repeats: int
+) -> None:
+    pattern = hashlib.shake_256(b"table").digest(32)  # the same 32 bytes again and again: no two halves are equal
+    (tmp_path / "plain").write_bytes(image(pattern * 200))
+    (tmp_path / "key").write_bytes(bytes(range(32)))
+    options = ("-k", tmp_path / "key", "-a", "0x20000", "--flash-crypt-conf", configuration)
+    espsecure("encrypt-flash-data", *options, "-o", tmp_path / "sealed", tmp_path / "plain")
+    closed = kit.open(tmp_path / "sealed", options={"flash_address": "0x20000"})
+    found = [weakness for weakness in closed.weaknesses if weakness.code == "repeated-blocks"]
+    count = int(found[0].message.split()[0]) if found else 0
+    assert count > repeats if repeats else count < 20  # zeros within 32 bytes repeat under every configuration
+    assert closed.encryption[0].encrypted is None
+    assert closed.coverage.undecided == closed.coverage.payload
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("flash_crypt_conf", "16"), ("flash_crypt_conf", "-1"), ("flash_crypt_conf", "all"), ("key_digest", "00")],
+)
+def test_an_option_that_does_not_fit_is_refused(kit: Any, tmp_path: Path, option: str, value: str) -> None:
+    (tmp_path / "key").write_bytes(bytes(range(32)))
+    data = image() if option == "key_digest" else hashlib.shake_256(b"sealed").digest(8192)
+    with pytest.raises(FormatError, match=option):
+        kit.open(data, decryption=[tmp_path / "key"], options={"flash_address": "0", option: value})
+
+
+def test_a_key_whose_digest_the_fuses_hold_is_declared(
+    kit: Any, espsecure: Any, keys: Path, tmp_path: Path, signed: Any
+) -> None:
+    for name in ("rsa-3072", "ecdsa-p256", "ecdsa-p384"):
+        espsecure("digest-sbv2-public-key", "-k", keys / f"{name}.pub.pem", "-o", tmp_path / name)
+    digests = {name: (tmp_path / name).read_bytes().hex() for name in ("rsa-3072", "ecdsa-p256", "ecdsa-p384")}
+    for name, wanted in digests.items():
+        others = ",".join(digests[other] for other in digests if other != name)
+        assert complete(kit.open(signed(name), options={"key_digest": f"{others}, {wanted.upper()}"}))
+        assert outcomes(kit.open(signed(name), options={"key_digest": others})) == [Outcome.KEY_UNKNOWN]
+        mutant = bytearray(signed(name))
+        mutant[500] ^= 1
+        assert outcomes(kit.open(bytes(mutant), options={"key_digest": wanted})) == [Outcome.INVALID]
+
+
+@pytest.mark.parametrize("digest", [True, False])
+@pytest.mark.parametrize("more", range(0, 128, 28))
+def test_the_keyed_digest_of_espsecure_is_computed_and_stays_a_mac(
+    kit: Any, espsecure: Any, tmp_path: Path, more: int, *, digest: bool
+) -> None:
+    (tmp_path / "plain").write_bytes(image(CODE[: 4000 + more], digest=digest))
+    (tmp_path / "fuse").write_bytes(bytes(range(32)))
+    (tmp_path / "other").write_bytes(bytes(range(1, 33)))
+    espsecure("digest-secure-bootloader", "-k", tmp_path / "fuse", "-o", tmp_path / "made", tmp_path / "plain")
+    data = (tmp_path / "made").read_bytes()
+    found = kit.open(data, decryption=[tmp_path / "other", tmp_path / "fuse"])
+    assert [(item.kind, item.outcome) for item in found.signatures] == [(AuthKind.MAC, Outcome.VALID)]
+    assert {"mac-not-signature", "no-rollback-counter"} & kit.codes(found) == {"mac-not-signature"}
+    assert "trailing-data" not in kit.codes(found)
+    assert outcomes(kit.open(data, decryption=[tmp_path / "other"])) == [Outcome.UNDECIDABLE]
+    for place in (5, 130, 4096 + 60):
+        mutant = bytearray(data)
+        mutant[place] ^= 1
+        assert outcomes(kit.open(bytes(mutant), decryption=[tmp_path / "fuse"])) == [Outcome.UNDECIDABLE]
 
 
 # Hostile input
