@@ -30,7 +30,7 @@ def _read(data: bytes, name: str) -> Iterator[PublicKey]:
 
 
 FORM: Final = KeyForm(
-    id="raw_p256",
+    id="raw-p256",
     title="bare P-256 key",
     detect=_detect,
     read=_read,
