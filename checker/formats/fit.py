@@ -19,7 +19,7 @@ from typing import Final
 from checker.formats import _common as common
 from checker.formats._fit_cipher import Control, Opened, open_image, read_control, shared_ivs
 from checker.formats._fit_layout import VERITY, Configuration, FitImage, Hash, Layout, read_layout
-from checker.formats._fit_regions import required_nodes, stated_nodes, unsigned_names
+from checker.formats._fit_regions import image_nodes, required_nodes, stated_nodes, unsigned_names
 from checker.formats._fit_signature import Judged, judge, plan, requests
 from checker.formats.contract import Context, Format, Parse
 from checker.io.devicetree import MAGIC
@@ -169,11 +169,12 @@ def _protected(fit: _Fit, image: FitImage) -> bool | None:
         return False  # U-Boot compares every hash node, and one that differs is enough
     if any(item.reaching for item in fit.owners.get(image.node.path, ())):
         return True
+    if not set.intersection(*(fit.reaching.get(path, set()) for path in image_nodes(image))):
+        return False  # no signature covers the image with all its hashes, its cipher and its dm-verity root
     results = [
         checks[item.node.path].matches
         for item in image.hashes
         if item.node.path in checks and item.algorithm not in _CHECKSUMS
-        if fit.reaching.get(image.node.path, set()) & fit.reaching.get(item.node.path, set())
     ]
     return True if True in results else None if results else False
 
