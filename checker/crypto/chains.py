@@ -1,5 +1,7 @@
 """Certificate paths: OpenSSL builds and validates them, this module reads the verified path and reports every link.
 
+Paths with HSS or XMSS keys, which OpenSSL does not know, are built by `_own_paths` and judged by the same rules.
+
 How an outcome comes about for a signature whose mathematics hold:
 
 * the signer's own key is declared (as a bare key, as a certificate, or as an anchor): `valid`. A certificate that was
@@ -13,6 +15,7 @@ How an outcome comes about for a signature whose mathematics hold:
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -20,6 +23,7 @@ from typing import Final
 from cryptography import x509
 from OpenSSL import crypto
 
+from checker.crypto import _own_paths as own
 from checker.crypto.certificates import (
     Certificate,
     RevocationList,
@@ -67,6 +71,7 @@ class _Built:
     path: tuple[Certificate, ...]
     error: str = ""
     reaches_anchor: bool = True  # False: no path to a declared anchor is known
+    own: bool = False  # found and checked by this program, since OpenSSL does not know its keys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +104,7 @@ def assess(
     at = min(stated, now)
     pool = (*presented, *ring.intermediates)
     built = _build(leaf, ring, pool, at)
-    revocation = _revocation(built.path, ring, pool, now)
+    revocation = _revocation(built, ring, pool, now)
     error = built.error or _authority_error(built.path) or _purpose_error(leaf, ring.purposes, purpose)
     if revocation.anywhere:
         error = f"certificate revoked: {revocation.anywhere}"
@@ -134,6 +139,17 @@ def _decide(leaf: Certificate, ring: KeyRing, built: _Built, chain: ChainFacts, 
 
 
 def _build(leaf: Certificate, ring: KeyRing, pool: Sequence[Certificate], at: str) -> _Built:
+    """Return OpenSSL's path; or an own one where that has none, and keys are in play that OpenSSL does not know."""
+    built = _by_openssl(leaf, ring, pool, at)
+    if not built.error or not ring.anchors or not own.needed((leaf, *ring.anchors, *pool)):
+        return built
+    found = own.search(leaf, ring.anchors, pool, at)
+    if found is None:
+        return replace(built, reaches_anchor=False) if own.needed((leaf,)) else built
+    return _Built(path=found.path, error=found.error, reaches_anchor=found.known, own=True)
+
+
+def _by_openssl(leaf: Certificate, ring: KeyRing, pool: Sequence[Certificate], at: str) -> _Built:
     guess = _guess(leaf, (*ring.anchors, *pool))
     if not ring.anchors:
         return _Built(path=guess, reaches_anchor=False)
@@ -195,14 +211,19 @@ def _guess(leaf: Certificate, pool: Sequence[Certificate]) -> tuple[Certificate,
     return tuple(path)
 
 
-def _revocation(path: Sequence[Certificate], ring: KeyRing, pool: Sequence[Certificate], now: str) -> _Revocation:
+def _revocation(built: _Built, ring: KeyRing, pool: Sequence[Certificate], now: str) -> _Revocation:
+    path = built.path
     if not ring.anchors:
         # Nothing verifies the lists themselves, so they cannot clear a signer; but whoever gave one believes it.
         listed = next((item.facts.subject for item in path if _is_listed(item, ring.crls)), "")
         return _Revocation(signer=True if path and _is_listed(path[0], ring.crls) else None, anywhere=listed)
     if not ring.crls:
         return _Revocation()
-    states = [_link(item, ring, pool, now) for item in path]
+    if built.own:
+        states = [_own_link(item, issuer, ring, now) for item, issuer in itertools.pairwise(path)]
+        states.append((None, ""))  # the anchor
+    else:
+        states = [_link(item, ring, pool, now) for item in path]
     revoked = next((item.facts.subject for item, (state, _) in zip(path, states, strict=True) if state), "")
     signer, note = states[0] if states else (None, "")
     return _Revocation(signer=signer, anywhere=revoked, note=note)
@@ -222,9 +243,23 @@ def _link(item: Certificate, ring: KeyRing, pool: Sequence[Certificate], now: st
         return True, "revoked"
     if code:
         return None, f"revocation could not be checked: {text}"
+    return _current(lists, now)
+
+
+def _current(lists: Sequence[RevocationList], now: str) -> tuple[bool | None, str]:
     if not any(not each.next_update or each.next_update >= now for each in lists):
         return None, f"the revocation list of {lists[0].issuer} ended on {lists[0].next_update}"
     return False, ""
+
+
+def _own_link(item: Certificate, issuer: Certificate, ring: KeyRing, now: str) -> tuple[bool | None, str]:
+    lists = [each for each in ring.crls if each.issuer_der == item.issuer_der]
+    if not lists:
+        return None, ""
+    state = own.revoked(item, issuer, lists)
+    if state is None:
+        return None, "revocation could not be checked: no whole list is signed by the issuer"
+    return (True, "revoked") if state else _current(lists, now)
 
 
 def _check_crl(

@@ -24,7 +24,7 @@ from checker.crypto.certificates import Certificate, parse_certificate, rfc3339,
 from checker.crypto.chains import assess
 from checker.crypto.keyring import KeyRing
 from checker.crypto.keys import PublicKey
-from checker.crypto.signatures import Scheme, needs_message, verify_digest, verify_message
+from checker.crypto.signatures import INNER_HASH, Scheme, needs_message, verify_digest, verify_message, with_one_time
 from checker.errors import FormatError, InvalidSignatureError, UnsupportedAlgorithmError
 from checker.io import digests
 from checker.io.limits import MAX_CERTIFICATES
@@ -256,13 +256,14 @@ class _Job:
         found = self._named(signer)
         for certificate in found:
             if self._holds(signer, scheme, certificate.key):
-                return self._judge(signer, certificate, blank)
+                return with_one_time(self._judge(signer, certificate, blank), certificate.key, signer.signature)
         if found:
             raise InvalidSignatureError("the signature does not verify")
         key = self._declared(signer, scheme)
         if key is not None:
             note = "the signer's certificate is not in the message; a declared key verifies it"
-            return replace(blank, outcome=Outcome.VALID, key=key.facts, note=note)
+            found_by = replace(blank, outcome=Outcome.VALID, key=key.facts, note=note)
+            return with_one_time(found_by, key, signer.signature)
         note = f"the signer's certificate ({signer.title}) is neither in the message nor declared"
         return replace(blank, outcome=Outcome.KEY_UNKNOWN, note=note)
 
@@ -321,6 +322,8 @@ class _Job:
 
 def _weakest(signer: _Signer, scheme: Scheme) -> str:
     """Return the hash that limits the signature: the scheme's own one, or the message digest where that is weaker."""
+    if signer.attributes is None and needs_message(scheme.algorithm):
+        return INNER_HASH.get(scheme.algorithm, "")  # nothing uses the digest that is named beside it
     if not scheme.hash or signer.attributes is None:
         return scheme.hash
     inner, outer = hash_facts(scheme.hash).collision_bits, hash_facts(signer.digest).collision_bits

@@ -22,11 +22,12 @@ from cryptography.hazmat.primitives.asymmetric import mldsa
 
 from checker.crypto.algorithms import algorithm as table_line
 from checker.crypto.hash_based import lamport, lms, slh_dsa, wots, xmss
-from checker.crypto.hash_based._parts import OneTimeKey, Prehash
+from checker.crypto.hash_based._parts import Prehash
 from checker.errors import FormatError, InvalidSignatureError, UnsupportedAlgorithmError
 from checker.io import digests
+from checker.model.artifact import OneTimeKey
 
-__all__ = ["OneTimeKey", "Prehash"]
+__all__ = ["Prehash"]
 
 PREHASHED: Final = "hash-"  # what the ids of pre-hash variants begin with
 HASHES: Final = ("sha-512", "sha-256", "sha-384", "shake256", "shake128", "sha3-512", "sha3-256", "sha3-384")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac as std_hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -21,11 +21,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from checker.crypto import _asn1, post_quantum
 from checker.crypto.keccak import kmac256
 from checker.crypto.keys import PublicKey
-from checker.crypto.post_quantum import OneTimeKey, Prehash
+from checker.crypto.post_quantum import Prehash
 from checker.errors import FormatError, InvalidSignatureError, UnsupportedAlgorithmError
 from checker.io import digests
+from checker.model.artifact import OneTimeKey, Signature
 
-__all__ = ["OneTimeKey", "Prehash"]
+__all__ = ["Candidate", "Prehash", "Scheme"]
 
 _HASHES: Final[Mapping[str, hashes.HashAlgorithm]] = {
     "md5": hashes.MD5(),  # noqa: S303 - verified because real updates still carry it; the rules refuse it
@@ -206,6 +207,12 @@ def one_time_keys(key: PublicKey, signature: bytes) -> tuple[OneTimeKey, ...]:
         InvalidSignatureError: the signature is not of this key's form.
     """
     return post_quantum.one_time(key.key, signature) if post_quantum.handles(key.facts.algorithm) else ()
+
+
+def with_one_time(found: Signature, key: PublicKey, signature: bytes) -> Signature:
+    """Return a verified signature with the one-time keys that it used; unchanged where its scheme has no state."""
+    used = one_time_keys(key, signature)
+    return replace(found, one_time_keys=used, one_time_index=used[-1].index) if used else found
 
 
 def _family(key: PublicKey, algorithm: str) -> str:

@@ -121,6 +121,21 @@ class ChainFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OneTimeKey:
+    """One use of a key that may sign once: which key it is (`owner` and `index` below it), and what it signed.
+
+    `owner` is in hex: the identifier I of an LMS tree (RFC 8554 5.3), the root of an XMSS tree, the SHA-256 of a
+    Lamport or WOTS+ public key. `used` is the SHA-256 of the one-time signature in hex: two values under one key are
+    two uses.
+    """
+
+    scheme: str
+    owner: str
+    index: int
+    used: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Signature:
     """One authenticator and what is known of it."""
 
@@ -134,6 +149,7 @@ class Signature:
     signing_time: str = ""
     encoding: str = ""  # for example "DER" or "raw r||s" for ECDSA, "CMS detached"
     one_time_index: int | None = None  # of a stateful hash-based signature: LMS q, XMSS idx
+    one_time_keys: tuple[OneTimeKey, ...] = ()  # all that a stateful signature used, the one over the message last
     where: Span | None = None
     note: str = ""
 

@@ -21,7 +21,7 @@ from checker.errors import OtauditError
 from checker.io.digests import DigestRequest, compute
 from checker.io.files import Files
 from checker.io.sources import Window
-from checker.model.artifact import Artifact, Encryption, Recipient, Signature, Source, Span
+from checker.model.artifact import Artifact, Encryption, OneTimeKey, Recipient, Signature, Source, Span
 from checker.model.evidence import Evidence, Expectation, Value
 from checker.model.subject import Subject, SubjectKind
 from checker.model.terms import Outcome, Reason
@@ -34,7 +34,7 @@ _PROBE: Final = "corpus"
 _BLOCK: Final = 16  # bytes of an AES block: two equal ones by chance have a probability of 2^-128
 _SAMPLE: Final = 1024 * 1024  # bytes of each ciphertext that are compared block by block
 _MAX_PAIRS: Final = 2_000  # of ciphertexts that are compared: 64 devices with one image have 2,016
-_STATEFUL: Final = frozenset({"lms", "hss", "xmss", "xmss-mt"})
+_STATEFUL: Final = frozenset({"lms", "hss", "xmss", "xmss-mt", "lamport", "wots"})
 _LEAST: Final = 2
 
 
@@ -377,18 +377,20 @@ def _repeats(one: _Cipher, two: _Cipher) -> bool | None:
 
 
 def _indexes(description: Description, opened: Sequence[Opened]) -> Iterator[Evidence]:
-    """Yield every one-time index of a stateful hash-based signature, and whether it was used twice (T34)."""
+    """Yield every one-time key of a stateful hash-based signature, and whether it was used twice (T34)."""
     subject = update_subject(description)
-    seen: dict[tuple[str, str, int], set[str]] = {}
+    seen: dict[tuple[str, str, int], dict[str, set[str]]] = {}
     unknown = False
-    for artifact, signature in _stateful(opened):
-        if signature.one_time_index is None:
-            unknown = True
-        else:
-            at = (signature.algorithm, signature.key.id, signature.one_time_index)
-            seen.setdefault(at, set()).add(artifact.sha256)
-    for (scheme, key, index), files in sorted(seen.items()):
-        values: dict[str, Value] = {"scheme": scheme, "key": key, "index": index, "repeated": len(files) > 1}
+    for item, artifact, signature in _stateful(opened):
+        uses = _uses(artifact, signature)
+        unknown = unknown or not uses
+        for use in uses:
+            at = (use.scheme, use.owner, use.index)
+            seen.setdefault(at, {}).setdefault(use.used, set()).add(item.ref.id)
+    for (scheme, key, index), uses_by in sorted(seen.items()):
+        repeated = len(uses_by) > 1
+        where = sorted({name for names in uses_by.values() for name in names}) if repeated else None
+        values: dict[str, Value] = {"scheme": scheme, "key": key, "index": index, "repeated": repeated, "where": where}
         yield fact(_PROBE, "one_time_index", subject, values)
     if unknown:
         text = "the one-time index of a stateful hash-based signature could not be read"
@@ -398,13 +400,27 @@ def _indexes(description: Description, opened: Sequence[Opened]) -> Iterator[Evi
         yield gap(_PROBE, "one_time_index", subject, Reason.MISSING_FIELD, text)
 
 
-def _stateful(opened: Sequence[Opened]) -> Iterator[tuple[Artifact, Signature]]:
+def _uses(artifact: Artifact, signature: Signature) -> tuple[OneTimeKey, ...]:
+    """Return the one-time keys that a signature used; a format that knows no more tells them by the index alone."""
+    if signature.one_time_keys or signature.one_time_index is None:
+        return signature.one_time_keys
+    return (
+        OneTimeKey(
+            scheme=signature.algorithm,
+            owner=signature.key.id,
+            index=signature.one_time_index,
+            used=artifact.sha256,
+        ),
+    )
+
+
+def _stateful(opened: Sequence[Opened]) -> Iterator[tuple[Opened, Artifact, Signature]]:
     for item in opened:
         for artifact in item.artifact.walk() if item.artifact else ():
             for signature in artifact.signatures:
                 name = algorithm(signature.algorithm).id if in_table(signature.algorithm) else ""
                 if name in _STATEFUL and signature.outcome is not Outcome.ABSENT:
-                    yield artifact, signature
+                    yield item, artifact, signature
 
 
 PROBE = Probe(

@@ -15,20 +15,6 @@ class Prehash:
     prefix: bytes = field(default=b"", repr=False)
 
 
-@dataclass(frozen=True, kw_only=True)
-class OneTimeKey:
-    """One use of a key that may sign once: which key (`owner` and `index` below it), and the signature it made.
-
-    `owner` is in hex: the identifier I of an LMS tree, the root of an XMSS tree, the digest of a Lamport or WOTS+ key.
-    `used` is the SHA-256 of the one-time signature in hex: two values under one key are two uses.
-    """
-
-    scheme: str
-    owner: str
-    index: int
-    used: str
-
-
 class Bytes:
     """A signature that is taken apart from its beginning."""
 

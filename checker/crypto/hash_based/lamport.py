@@ -16,8 +16,9 @@ import hmac
 from dataclasses import dataclass, field
 from typing import Final
 
-from checker.crypto.hash_based._parts import Bytes, OneTimeKey, Prehash, digits
+from checker.crypto.hash_based._parts import Bytes, Prehash, digits
 from checker.errors import FormatError, InvalidSignatureError, UnsupportedAlgorithmError
+from checker.model.artifact import OneTimeKey
 
 HASHES: Final = {"sha-256": hashlib.sha256, "sha3-256": hashlib.sha3_256}
 _SIZE: Final = 32  # bytes of a hash value

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from checker.crypto.hash_based._parts import Bytes, OneTimeKey, Prehash, digits
+from checker.crypto.hash_based._parts import Bytes, Prehash, digits
 from checker.errors import FormatError, InvalidSignatureError
+from checker.model.artifact import OneTimeKey
 
 MAX_LEVELS: Final = 8  # RFC 8554 section 6
 _ID: Final = 16  # bytes of I

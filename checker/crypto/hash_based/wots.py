@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from checker.crypto.hash_based._parts import Bytes, OneTimeKey, Prehash, digits
+from checker.crypto.hash_based._parts import Bytes, Prehash, digits
 from checker.errors import FormatError, InvalidSignatureError
+from checker.model.artifact import OneTimeKey
 
 ADDRESS: Final = 32  # bytes of an address (RFC 8391 2.5)
 _WIDTH, _LAST = 4, 15  # bits of a digit for w = 16, and its largest value

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from checker.crypto.hash_based import wots
-from checker.crypto.hash_based._parts import Bytes, OneTimeKey, Prehash
+from checker.crypto.hash_based._parts import Bytes, Prehash
 from checker.crypto.hash_based.wots import Address, Functions, Parameters
 from checker.errors import FormatError, InvalidSignatureError
+from checker.model.artifact import OneTimeKey
 
 _TREE_TYPE, _HASH_TYPE = 1, 2  # RFC 8391 2.5: L-tree address and hash tree address
 _TREE_HEIGHTS: Final = ((10, 1), (16, 1), (20, 1))
