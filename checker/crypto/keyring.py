@@ -110,8 +110,11 @@ class KeyRing:
 
     @property
     def verifiers(self) -> tuple[PublicKey, ...]:
-        """Return every declared key that may verify a raw signature, bare keys first, each once."""
-        every = (*self.keys, *(anchor.key for anchor in self.anchors))
+        """Return every declared key that may verify a raw signature, bare keys first, each once.
+
+        Keys that their own file revokes, or forbids to sign, are left out.
+        """
+        every = (*(key for key in self.keys if key.may_sign), *(anchor.key for anchor in self.anchors))
         return tuple({key.spki_sha256: key for key in reversed(every)}[digest] for digest in _unique(every))
 
     @property

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from checker import resources
 from checker.crypto import _asn1, post_quantum
 from checker.crypto.algorithms import RULE_SET, by_oid, key_strength
+from checker.crypto.algorithms import algorithm as table_line
 from checker.errors import FormatError, KeyMaterialError, UnsupportedAlgorithmError
 from checker.io.limits import MAX_KEY_FILE
 from checker.model.artifact import KeyFacts
@@ -27,6 +28,7 @@ from checker.model.artifact import KeyFacts
 RSA_OID: Final = "1.2.840.113549.1.1.1"
 EC_OID: Final = "1.2.840.10045.2.1"
 ED25519_OID: Final = "1.3.101.112"
+DSA_OID: Final = "1.2.840.10040.4.1"
 _RSA_OIDS: Final = frozenset({RSA_OID, "1.2.840.113549.1.1.7", "1.2.840.113549.1.1.10"})
 _OBJECT_IDENTIFIER, _INTEGER, _SEQUENCE = 0x06, 0x02, 0x30
 _CURVE_OIDS: Final = {
@@ -40,13 +42,32 @@ _POINT_SIZES: Final = {65: "ec-p256", 97: "ec-p384", 133: "ec-p521", 33: "ec-p25
 _ED25519_SIZE: Final = 32
 
 
+@dataclass(frozen=True, kw_only=True)
+class KeyTerms:
+    """What a key's own file says beyond the key: how signatures name it, and the limits under which it may sign.
+
+    `ids` are the format's key ids and fingerprints in hex. Times are RFC 3339; empty says nothing. `revoked` and
+    `refused` are the reasons, as clauses.
+    """
+
+    ids: tuple[str, ...] = ()
+    created: str = ""
+    expires: str = ""
+    revoked: str = ""
+    refused: str = ""
+
+
 @dataclass(frozen=True)
 class PublicKey:
-    """A public key: its facts, its DER SubjectPublicKeyInfo, and the usable object (None: cryptography refuses it)."""
+    """A public key: its facts, its DER SubjectPublicKeyInfo, and the usable object (None: cryptography refuses it).
+
+    `terms` are those of its own file, for formats that name keys by other ids or limit them (OpenPGP, minisign).
+    """
 
     facts: KeyFacts
     spki: bytes = field(repr=False)
     key: Any = field(repr=False, compare=False, default=None)
+    terms: KeyTerms | None = field(repr=False, compare=False, default=None)
 
     @property
     def spki_sha256(self) -> str:
@@ -67,6 +88,11 @@ class PublicKey:
     def usable(self) -> bool:
         """Return whether signatures can be verified with it."""
         return self.key is not None
+
+    @property
+    def may_sign(self) -> bool:
+        """Return whether its own file neither revokes it nor forbids it to sign."""
+        return self.terms is None or not (self.terms.revoked or self.terms.refused)
 
     def as_declared(self, name: str = "") -> PublicKey:
         """Return the same key, marked as declared under a name (or under the name that it has)."""
@@ -163,6 +189,24 @@ def from_ec_point(curve: str, point: bytes, name: str = "") -> PublicKey:
 def from_ed25519(raw: bytes, name: str = "") -> PublicKey:
     """Return the key of 32 raw bytes (RFC 8032 5.1.5)."""
     return from_spki(_spki(ED25519_OID, b"", raw), name)
+
+
+def from_raw(algorithm: str, raw: bytes, name: str = "") -> PublicKey:
+    """Return the key of an algorithm (an id of the table with an object identifier) from the bytes of its standard.
+
+    Raises:
+        UnsupportedAlgorithmError: the table has no such key.
+    """
+    identifiers = table_line(algorithm).oids
+    if not identifiers:
+        raise UnsupportedAlgorithmError(f"keys of {algorithm!r} have no object identifier")
+    return from_spki(_spki(identifiers[0][0], b"", raw), name)
+
+
+def from_dsa_numbers(prime: int, order: int, generator: int, value: int, name: str = "") -> PublicKey:
+    """Return the DSA key of its numbers p, q, g and y (RFC 3279 2.3.2)."""
+    integers = [bytes(core.Integer(number).dump()) for number in (prime, order, generator, value)]
+    return from_spki(_spki(DSA_OID, _asn1.der(_SEQUENCE, b"".join(integers[:3])), integers[3]), name)
 
 
 def from_spki(spki: bytes, name: str = "") -> PublicKey:
