@@ -25,5 +25,5 @@ def make(folder: Path) -> Case:
         entry = {"bin_file": "app.bin", "dat_file": "app.dat"}
         archive.writestr("manifest.json", json.dumps({"manifest": {"application": entry}}))
     public_half(SIGNER, folder / "signer.pub.pem")
-    command = ["unzip", "-tqq", target]
+    command = ["unzip", "-tqq", str(target)]
     return Case(ours=["inspect", target, "--key", folder / "signer.pub.pem"], peer="unzip -t", command=command)
