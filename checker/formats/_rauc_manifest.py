@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from checker.errors import FormatError, LimitError
+from checker.model.artifact import Source
 
 MANIFEST: Final = "manifest.raucm"
 MAX_SIZE: Final = 64 * 1024  # bytes: RAUC itself refuses larger ones
@@ -49,6 +50,13 @@ class Manifest:
     crypt_key: bytes = field(repr=False, default=b"")
     scripts: tuple[str, ...] = ()  # handler and hook files, which run during the installation
     hooks: tuple[str, ...] = ()
+
+
+def looks_like_manifest(source: Source) -> bool:
+    """Return whether a file is a manifest alone: a key file with a section for the update and one for an image."""
+    data = source.read(0, MAX_SIZE + 1)
+    lines = {line.strip() for line in data.split(b"\n")} if len(data) <= MAX_SIZE else set()
+    return b"[update]" in lines and any(line.startswith(b"[image.") and line.endswith(b"]") for line in lines)
 
 
 def read_manifest(data: bytes) -> Manifest:

@@ -3,10 +3,12 @@
 Source: rauc/rauc docs/reference.rst ("Bundle Formats", "Manifest"), docs/advanced.rst ("Bundle Encryption"), and
 src/{bundle,manifest,crypt}.c for what the installer accepts.
 
-plain: a detached signature over the whole payload; the manifest lies inside the squashfs, which is not read here.
+plain: a detached signature over the whole payload; the manifest lies inside the squashfs.
 verity: the message carries the manifest, and the manifest carries salt and root of a dm-verity tree over the payload.
 crypt: the same over ciphertext (AES-256-CBC by sectors), with the content key in the manifest; the message is wrapped
 in another one for a list of recipients, or else the key lies in clear. The signature is inside that wrapping.
+
+A manifest alone is read too; its signature, where it has one, is a file beside it (the format `detached`).
 """
 
 from __future__ import annotations
@@ -16,15 +18,15 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from checker.crypto.cms import EnvelopedMessage, SignedMessage, looks_like_cms
-from checker.crypto.sectors import aes_cbc_plain64_source
 from checker.errors import CryptoError, FormatError, LimitError, UnsupportedAlgorithmError
 from checker.formats import _common as common
 from checker.formats import _verity
-from checker.formats._rauc_manifest import MANIFEST, Manifest, SlotImage, read_manifest
+from checker.formats._rauc_content import SQUASHFS, Content, Slots, View, open_payload, read_content
+from checker.formats._rauc_content import WEAKNESSES as CONTENT_WEAKNESSES
+from checker.formats._rauc_manifest import MANIFEST, MAX_SIZE, Manifest, looks_like_manifest, read_manifest
 from checker.formats.contract import Context, Format, Parse
-from checker.io.digests import DigestRequest, digest, supported
+from checker.io.digests import DigestRequest, supported
 from checker.io.reader import Reader
-from checker.io.sources import Window
 from checker.model.artifact import (
     INEXPRESSIBLE,
     Artifact,
@@ -43,20 +45,15 @@ from checker.model.terms import Outcome
 
 WEAKNESSES: Final = (
     *common.WEAKNESSES,
+    *CONTENT_WEAKNESSES,
     "encryption-void",
     "key-in-clear",
-    "malformed",
-    "missing-digest",
-    "script-member",
     "trailing-data",
     "weak-key-transport",
 )
+SIGNATURE: Final = "signature"  # the companion that makes a file one with a detached signature
 SIZE_FIELD: Final = 8  # bytes, big-endian
-SQUASHFS: Final = b"hsqs"
 PURPOSE: Final = "code-signing"  # stands for emailProtection too, RAUC's default (OpenSSL's "smimesign")
-SECTOR: Final = 4096  # bytes that are encrypted with one IV (src/crypt.c)
-KEY_BITS: Final = 256
-SCHEME: Final = "aes-cbc-plain64, sectors of 4096 bytes"
 _TRANSPORT: Final = "rsa-pkcs1v15-transport"
 
 
@@ -83,7 +80,9 @@ class _Bundle:
     source: Source
     layout: _Layout
     opened: _Opened
-    manifest: Manifest | None  # None: inside the squashfs, or inside an envelope that stays closed
+    manifest: Manifest | None  # of the CMS message or of the squashfs; None where neither could be read
+    view: View
+    content: Content
     signatures: tuple[Signature, ...]
     tree: _verity.Tree | None = None
     answers: Mapping[DigestRequest, bytes]
@@ -106,8 +105,7 @@ class _Bundle:
     @property
     def data(self) -> Span:
         """Return where the squashfs image or its ciphertext lies, without the hash tree."""
-        size = self.manifest.verity_size if self.manifest else 0
-        return Span(self.layout.payload.start, self.layout.payload.end - size)
+        return _data(self.layout, self.manifest)
 
     @property
     def root(self) -> bytes:
@@ -120,7 +118,11 @@ class _Bundle:
         return self.opened.envelope is not None or bool(self.manifest and self.manifest.format == "crypt")
 
 
-def _detect(source: Source, context: Context) -> bool:  # noqa: ARG001 - the contract's signature
+def _detect(source: Source, context: Context) -> bool:
+    return _is_bundle(source) or (SIGNATURE not in context.companions and looks_like_manifest(source))
+
+
+def _is_bundle(source: Source) -> bool:
     if source.size <= SIZE_FIELD:
         return False
     size = int.from_bytes(source.read(source.size - SIZE_FIELD, SIZE_FIELD), "big")
@@ -138,27 +140,37 @@ def _layout(source: Source) -> _Layout:
     return _Layout(payload=Span(0, end - size), message=Span(end - size, end))
 
 
+def _data(layout: _Layout, manifest: Manifest | None) -> Span:
+    return Span(layout.payload.start, layout.payload.end - (manifest.verity_size if manifest else 0))
+
+
 def _parse(source: Source, context: Context) -> Parse:
+    if looks_like_manifest(source) and not _is_bundle(source):
+        return _alone(source)
     layout = _layout(source)
     data = Reader(source, layout.message.start, layout.message.end).take(layout.message.size, "CMS message")
     opened = _open(data, context)
     message = opened.message
-    manifest = None if message is None or message.content is None else _manifest(message.content, layout)
-    tree = _tree(source, layout, manifest)
+    signed = None if message is None or message.content is None else _manifest(message.content, layout)
+    view = open_payload(source, _data(layout, signed), signed, enveloped=opened.envelope is not None)
+    content = read_content(view.clear, signed, "inside the envelope" if message is None else "encrypted")
+    tree = _tree(source, layout, signed)
     requests = _requests(source, layout, message)
-    answers = yield (*requests.values(), *(tree.requests if tree else ()))
+    files = content.requests
+    answers = yield (*requests.values(), *(tree.requests if tree else ()), *files.values())
     digests = {name: answers[request] for name, request in requests.items()}
-    return _artifact(
-        _Bundle(
-            source=source,
-            layout=layout,
-            opened=opened,
-            manifest=manifest,
-            signatures=_signatures(layout, opened, digests, context),
-            tree=tree,
-            answers=answers,
-        )
+    bundle = _Bundle(
+        source=source,
+        layout=layout,
+        opened=opened,
+        manifest=content.manifest,
+        view=view,
+        content=content,
+        signatures=_signatures(layout, opened, digests, context),
+        tree=tree,
+        answers=answers,
     )
+    return _artifact(bundle, {name: answers[request] for name, request in files.items()})
 
 
 def _open(data: bytes, context: Context) -> _Opened:
@@ -244,10 +256,15 @@ class _Lookup:
 # The artifact
 
 
-def _artifact(bundle: _Bundle) -> Artifact:
+def _artifact(bundle: _Bundle, files: Mapping[str, bytes]) -> Artifact:
     manifest = bundle.manifest
-    digests = _digests(bundle)
-    encryption, clear = _encryption(bundle)
+    encryption = bundle.view.encryption
+    if encryption.cipher:
+        authenticated = None if bundle.closed else bundle.valid and _intact(bundle)
+        encryption = replace(encryption, authenticated=authenticated)
+    slots = Slots(
+        content=bundle.content, digests=files, where=(bundle.data,), encryption=encryption, authentic=bundle.valid
+    )
     return Artifact(
         format="rauc",
         title=f"RAUC bundle, format {_kind(bundle)}",
@@ -256,14 +273,39 @@ def _artifact(bundle: _Bundle) -> Artifact:
         sha256="",
         signatures=bundle.signatures,
         coverage=_coverage(bundle),
-        digests=digests,
+        digests=_digests(bundle),
         encryption=(encryption,),
         recipients=bundle.opened.recipients,
-        images=tuple(_images(bundle, encryption, clear)),
+        images=(*slots.images(), *_containers(bundle)),
         version=_version(bundle),
         hardware=(manifest.compatible,) if manifest else (),
-        weaknesses=tuple(_weaknesses(bundle, encryption)),
+        weaknesses=(*_weaknesses(bundle, encryption), *slots.weaknesses()),
         facts=tuple(fact for fact in _facts(bundle) if fact[1]),
+    )
+
+
+def _alone(source: Source) -> Artifact:
+    """Return what a manifest without its bundle says: nothing in it is signed, and no file is at hand."""
+    whole = Span(0, source.size)
+    manifest = read_manifest(source.read(0, MAX_SIZE + 1))
+    content = Content(manifest=manifest, note="the manifest lies here without its bundle")
+    plain = Encryption(encrypted=False)
+    slots = Slots(content=content, digests={}, where=(), encryption=plain, authentic=False)
+    signatures = (Signature(outcome=Outcome.ABSENT, note="a manifest alone has its signature in a file beside it"),)
+    return Artifact(
+        format="rauc",
+        title="RAUC manifest without its bundle",
+        name=source.name,
+        size=source.size,
+        sha256="",
+        signatures=signatures,
+        coverage=Coverage(payload=(whole,), uncovered=(whole,), unprotected_metadata=tuple(_steering(manifest))),
+        encryption=(plain,),
+        images=tuple(slots.images()),
+        version=Version(version=manifest.version or None, sequence=INEXPRESSIBLE, authentic=False),
+        hardware=(manifest.compatible,),
+        weaknesses=(*common.signature_weaknesses(signatures), *slots.weaknesses()),
+        facts=(("slot classes", " ".join(image.slot for image in manifest.images)),),
     )
 
 
@@ -292,7 +334,7 @@ def _digests(bundle: _Bundle) -> tuple[DigestCheck, ...]:
         return (
             DigestCheck(name="verity root", algorithm="sha-256", expected="", actual=None, covers=covers, note=note),
         )
-    if bundle.manifest is None:
+    if bundle.manifest is None or bundle.tree is None:
         return ()
     return (
         DigestCheck(
@@ -308,7 +350,7 @@ def _digests(bundle: _Bundle) -> tuple[DigestCheck, ...]:
 
 
 def _intact(bundle: _Bundle) -> bool:
-    return bundle.manifest is None or bundle.root == bundle.manifest.verity_hash
+    return bundle.tree is None or bundle.manifest is None or bundle.root == bundle.manifest.verity_hash
 
 
 def _coverage(bundle: _Bundle) -> Coverage:
@@ -338,49 +380,12 @@ def _steering(manifest: Manifest | None) -> Iterator[str]:
         yield "handlers and hooks"
 
 
-# Encryption
-
-
-def _encryption(bundle: _Bundle) -> tuple[Encryption, Source | None]:
-    """Return how the payload is encrypted, and its plaintext where it can be reached."""
-    as_is = Window(bundle.source, "squashfs", bundle.data.start, bundle.data.size)
-    if not bundle.crypt:
-        return Encryption(encrypted=False), as_is
-    if as_is.read(0, len(SQUASHFS)) == SQUASHFS:
-        note = "the bundle is said to be encrypted, but its squashfs lies in clear"
-        return Encryption(encrypted=False, note=note), as_is
-    doubts = common.ciphertext_doubts(bundle.source, bundle.data, "payload")
-    described = Encryption(
-        encrypted=not doubts,
-        cipher="aes",
-        mode="cbc",
-        key_bits=KEY_BITS,
-        authenticated=None if bundle.closed else bundle.valid and _intact(bundle),
-        key_in_clear=bundle.opened.envelope is None,
-        note=doubts[0].message if doubts else SCHEME,
-    )
-    return (described, None) if bundle.manifest is None else _decrypted(bundle, bundle.manifest, described)
-
-
-def _decrypted(bundle: _Bundle, manifest: Manifest, described: Encryption) -> tuple[Encryption, Source | None]:
-    key = manifest.crypt_key
-    used = replace(described, content_key_digest=digest("sha-256", key).hex())
-    if not key:
-        return replace(described, note="the envelope holds a manifest without a key"), None
-    clear = aes_cbc_plain64_source(bundle.source, bundle.data, key, SECTOR)
-    if clear.read(0, len(SQUASHFS)) == SQUASHFS:
-        return replace(used, decrypted=True), clear
-    return replace(used, decrypted=False, note="the manifest's key gives no squashfs"), None
-
-
 # Images
 
 
-def _images(bundle: _Bundle, encryption: Encryption, clear: Source | None) -> Iterator[Image]:
-    """Yield the slots that the manifest names, then the containers as they lie in the file."""
-    manifest, envelope = bundle.manifest, bundle.opened.envelope
-    for image in manifest.images if manifest else ():
-        yield _slot(bundle, image, encryption)
+def _containers(bundle: _Bundle) -> Iterator[Image]:
+    """Yield the containers as they lie in the file."""
+    envelope = bundle.opened.envelope
     if envelope is not None:
         authenticated = None if bundle.closed else bundle.valid
         yield Image(
@@ -391,31 +396,10 @@ def _images(bundle: _Bundle, encryption: Encryption, clear: Source | None) -> It
             encryption=replace(envelope, authenticated=authenticated),
             note=envelope.note,
         )
-    note = "a squashfs, which is not read" if clear else "encrypted, and its key is not known"
+    note = "" if bundle.view.clear else "encrypted, and its key is not known"
+    if bundle.view.clear and bundle.content.names is None:
+        note = bundle.content.note
     yield Image(id="squashfs", size=bundle.data.size, role="other", span=bundle.data, note=note)
-
-
-def _slot(bundle: _Bundle, image: SlotImage, encryption: Encryption) -> Image:
-    note = "inside the squashfs, which is not read"
-    check = DigestCheck(
-        name=f"sha256 of {image.filename}",
-        algorithm="sha-256",
-        expected=image.sha256,
-        actual=None,
-        covers=(bundle.data,),  # the file lies somewhere in it
-        authentic=bundle.valid,
-        note=note,
-    )
-    return Image(
-        id=image.slot,
-        size=image.size or 0,
-        target=image.slot,
-        hardware=(bundle.manifest.compatible,) if bundle.manifest else (),
-        digests=(check,) if image.sha256 else (),
-        encryption=encryption,
-        version=Version(sequence=INEXPRESSIBLE),
-        note=note,
-    )
 
 
 # Weaknesses and facts
@@ -424,17 +408,17 @@ def _slot(bundle: _Bundle, image: SlotImage, encryption: Encryption) -> Image:
 def _facts(bundle: _Bundle) -> Iterator[tuple[str, str]]:
     yield "payload bytes", str(bundle.layout.payload.size)
     yield "CMS bytes", str(bundle.layout.message.size)
+    yield "files", " ".join((bundle.content.names or ())[:50])
     manifest = bundle.manifest
     if manifest is None:
-        where = "inside the envelope" if bundle.closed else "inside the squashfs"
-        yield "manifest", f"{where}, not read: compatible, version, slots and file digests are not known"
+        yield "manifest", f"not read ({bundle.content.note}): compatible, version, slots and file digests are not known"
         return
-    yield "manifest", "inside the CMS message"
+    yield "manifest", "inside the CMS message" if bundle.tree else "inside the squashfs"
     yield "compatible", manifest.compatible
     yield "slot classes", " ".join(image.slot for image in manifest.images)
     yield "scripts", " ".join(manifest.scripts)
     yield "hooks", " ".join(f"{image.slot}:{hook}" for image in manifest.images for hook in image.hooks)
-    yield "hash tree bytes", str(manifest.verity_size)
+    yield "hash tree bytes", str(manifest.verity_size or "")
 
 
 def _weaknesses(bundle: _Bundle, encryption: Encryption) -> Iterator[Weakness]:
@@ -444,12 +428,6 @@ def _weaknesses(bundle: _Bundle, encryption: Encryption) -> Iterator[Weakness]:
     if not bundle.crypt and bundle.source.read(0, len(SQUASHFS)) != SQUASHFS:
         text = "the payload is no squashfs, which the installer demands"
         yield Weakness(code="malformed", message=text, where=str(bundle.data))
-    for image in bundle.manifest.images if bundle.manifest else ():
-        if image.filename and not image.sha256:
-            text = f"the manifest states no sha256 for {image.filename}"
-            yield Weakness(code="missing-digest", message=text, where=image.filename)
-    for name in bundle.manifest.scripts if bundle.manifest else ():
-        yield Weakness(code="script-member", message=f"{name} runs during the installation", where=name)
 
 
 def _tree_weaknesses(bundle: _Bundle) -> Iterator[Weakness]:

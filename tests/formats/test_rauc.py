@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from checker.errors import FormatError, LimitError, UnknownFormatError
-from checker.formats import _verity
+from checker.formats import _rauc_content, _verity
 from checker.formats._rauc_manifest import read_manifest
 from checker.io.digests import compute
 from checker.io.sources import BytesSource
@@ -119,11 +119,10 @@ def test_the_corpus_bundles_are_what_expected_yaml_says(kit: Any, corpus: Path, 
     assert complete(bundle)
     if "verity_tree" in truth:
         assert [check.matches for check in bundle.digests] == [truth["verity_tree"] == "matches"]
-        assert (bundle.version.version, bundle.hardware) == ("2011.03-2", ("Test Config",))
-        assert [image.target for image in bundle.images if image.role == "image"] == ["rootfs", "appfs"]
-    else:
-        assert bundle.version.version is None
-        assert "not read" in dict(bundle.facts)["manifest"]
+    assert (bundle.version.version, bundle.hardware) == ("2011.03-2", ("Test Config",))
+    assert bundle.version.version == truth.get("version", "2011.03-2")
+    assert [image.target for image in bundle.images if image.role == "image"] == ["rootfs", "appfs"]
+    assert [check.matches for image in bundle.images for check in image.digests] == [True, True]
 
 
 @pytest.mark.parametrize("name", CASES[:2])
@@ -177,16 +176,15 @@ def test_a_bundle_made_by_rauc_is_valid_and_wholly_covered(
     assert (bundle.format, complete(bundle), oracle(bundles[kind])) == ("rauc", True, True)
     assert bundle.coverage.size_bound is True
     assert bundle.version.sequence is INEXPRESSIBLE
-    if kind == "plain":
-        assert (bundle.version.version, bundle.hardware, bundle.digests) == (None, (), ())
-        assert [image.role for image in bundle.images] == ["other"]
-        return
+    assert [check.matches for check in bundle.digests] == ([] if kind == "plain" else [True])
+    assert [image.role for image in bundle.images] == ["image", "script", "other"]
     assert (bundle.version.version, bundle.version.authentic, bundle.hardware) == ("2.4.1", True, ("Board X",))
     slot = bundle.images[0]
     assert (slot.target, slot.size, slot.digests[0].expected) == (
         "rootfs", len(ROOTFS), hashlib.sha256(ROOTFS).hexdigest(),
     )  # fmt: skip
-    assert (slot.digests[0].actual, slot.digests[0].matches) == (None, None)  # never claimed: the squashfs is not read
+    assert [(check.matches, check.authentic) for check in slot.digests] == [(True, True)]
+    assert slot.source.read(5, 100) == ROOTFS[5:105]
     assert "script-member" in kit.codes(bundle)
 
 
@@ -437,3 +435,128 @@ def test_veritysetup_gives_the_same_root(tool: Any, tmp_path: Path) -> None:
     text = tool("veritysetup", "format", "--salt", "73" * 32, tmp_path / "data", tmp_path / "hash").stdout.decode()
     tree = _verity.plan(BytesSource("x", data + bytes(4096 * 4)), Span(0, len(data)), b"s" * 32)
     assert compute([tree.root])[tree.root].hex() in text
+
+
+# What lies in the squashfs
+
+
+@pytest.fixture(scope="module")
+def pack(tool: Any, pki: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Make a plain bundle by mksquashfs and openssl, so that it may hold what rauc would not pack."""
+    folder = tmp_path_factory.mktemp("pack")
+
+    def make(manifest: str, *options: str, **files: bytes) -> bytes:
+        number = len(list(folder.iterdir()))
+        content = folder / f"{number}.in"
+        content.mkdir()
+        for name, data in {"manifest.raucm": manifest.encode(), **files}.items():
+            (content / name).write_bytes(data)
+        target = folder / f"{number}.sq"
+        tool("mksquashfs", content, target, "-noappend", "-quiet", "-no-progress", *options)
+        payload = target.read_bytes()
+        signer = ("-signer", pki / "rsa.pem", "-inkey", pki / "rsa.key", "-outform", "DER", "-binary")
+        return join(payload, tool("openssl", "cms", "-sign", *signer, data=payload).stdout)
+
+    return make
+
+
+def manifest_of(image: bytes, name: str = "a", *, size: int | None = None) -> str:
+    stated = len(image) if size is None else size
+    digest = hashlib.sha256(image).hexdigest()
+    return f"[update]\ncompatible=B\nversion=7\n[image.a]\nfilename={name}\nsize={stated}\nsha256={digest}\n"
+
+
+def test_the_images_of_plain_and_verity_bundles_are_those_that_rauc_lists(
+    bundles: dict[str, bytes], kit: Any, pki: Path, tool: Any, tmp_path: Path
+) -> None:
+    for kind in ("plain", "verity"):
+        (tmp_path / kind).write_bytes(bundles[kind])
+        said = tool("rauc", "info", f"--keyring={pki / 'root.pem'}", "--output-format=shell", tmp_path / kind).stdout
+        shell = dict(line.partition("=")[::2] for line in said.decode().splitlines())
+        bundle = kit.open(bundles[kind], anchors=[pki / "root.pem"])
+        (slot,) = [image for image in bundle.images if image.role == "image"]
+        assert shell["RAUC_MF_VERSION"].strip("'") == bundle.version.version
+        assert shell["RAUC_IMAGE_DIGEST_0"].strip("'") == slot.digests[0].actual
+        assert shell["RAUC_IMAGE_SIZE_0"].strip("'") == str(slot.size)
+
+
+@pytest.mark.parametrize("kind", ["gzip", "xz", "lz4", "lzma"])
+def test_a_plain_bundle_is_read_whatever_compresses_it(kit: Any, pack: Any, pki: Path, kind: str) -> None:
+    bundle = kit.open(pack(manifest_of(ROOTFS), "-comp", kind, a=ROOTFS), anchors=[pki / "root.pem"])
+    assert (complete(bundle), bundle.version.version) == (True, "7")
+    assert [check.matches for check in bundle.images[0].digests] == [True]
+    assert not kit.codes(bundle)
+
+
+@pytest.mark.parametrize("kind", ["lzo", "zstd"])
+def test_a_compressor_that_is_not_read_leaves_the_signature_and_no_manifest(
+    kit: Any, pack: Any, pki: Path, kind: str
+) -> None:
+    bundle = kit.open(pack(manifest_of(b"abc"), "-comp", kind, a=b"abc"), anchors=[pki / "root.pem"])
+    assert (complete(bundle), bundle.version.version, bundle.hardware) == (True, None, ())
+    assert kind in dict(bundle.facts)["manifest"]
+    assert [image.id for image in bundle.images] == ["squashfs"]
+
+
+@pytest.mark.parametrize(
+    ("manifest", "files", "code"),
+    [
+        (manifest_of(b"abc"), {"a": b"abd"}, "digest-mismatch"),
+        (manifest_of(b"abc", size=4), {"a": b"abc"}, "malformed"),
+        (manifest_of(b"abc"), {"b": b"abc"}, "missing-member"),
+        (manifest_of(b"abc", "sub/a"), {"b": b"abc"}, "missing-member"),
+        ("[update]\ncompatible=B\n[image.a]\nfilename=a\n", {"a": b"abc"}, "missing-digest"),
+        (manifest_of(b"abc") + "[handler]\nfilename=h\n", {"a": b"abc", "h": b"#!"}, "script-member"),
+        ("[update]\n", {"a": b"abc"}, "malformed"),
+        (manifest_of(b"abc") + "[bundle]\nformat=crypt\n", {"a": b"abc"}, "malformed"),
+        (manifest_of(b"abc"), {"a": b"abc"}, ""),
+    ],
+)
+def test_what_is_wrong_inside_is_said_and_the_signature_stays_valid(
+    kit: Any, pack: Any, pki: Path, manifest: str, files: dict[str, bytes], code: str
+) -> None:
+    bundle = kit.open(pack(manifest, **files), anchors=[pki / "root.pem"])
+    assert (outcome(bundle), kit.codes(bundle)) == (Outcome.VALID, {code} if code else set())
+
+
+def test_a_casync_index_is_not_compared_with_the_digest_of_the_image_that_it_stands_for(
+    kit: Any, pack: Any, pki: Path
+) -> None:
+    bundle = kit.open(pack(manifest_of(ROOTFS, "a.caibx"), **{"a.caibx": b"index"}), anchors=[pki / "root.pem"])
+    assert [check.matches for check in bundle.images[0].digests] == [None]
+    assert "casync" in bundle.images[0].note
+    assert not kit.codes(bundle)
+
+
+def test_a_damaged_block_of_the_squashfs_leaves_the_verdict_over_the_signature(kit: Any, pack: Any, pki: Path) -> None:
+    data = bytearray(pack(manifest_of(ROOTFS[:9000] * 20), a=ROOTFS[:9000] * 20))
+    data[100:300] = bytes(200)  # of the first block
+    bundle = kit.open(bytes(data), anchors=[pki / "root.pem"])
+    assert outcome(bundle) is Outcome.INVALID
+    assert [check.matches for check in bundle.images[0].digests] == [None]
+    assert "malformed" in kit.codes(bundle)
+
+
+def test_an_image_inside_is_opened(kit: Any, pack: Any, pki: Path, imgtool: Any, keys: Path) -> None:
+    image = imgtool("-k", keys / "ecdsa-p256.pem").read_bytes()
+    bundle = kit.open(pack(manifest_of(image), a=image), anchors=[pki / "root.pem"])
+    assert bundle.images[0].inner.format == "mcuboot"
+
+
+def test_files_beyond_the_limit_are_not_hashed(kit: Any, pack: Any, pki: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_rauc_content, "MAX_INFLATED", 2)
+    bundle = kit.open(pack(manifest_of(b"abc"), a=b"abc"), anchors=[pki / "root.pem"])
+    assert "MAX_INFLATED" in bundle.images[0].note
+
+
+def test_a_manifest_alone_is_unsigned_and_a_broken_one_is_refused(kit: Any, corpus: Path) -> None:
+    found = kit.open(corpus / "rauc" / "manifest.raucm")
+    assert (found.format, outcome(found), found.version.version) == ("rauc", Outcome.ABSENT, "2015.04-1")
+    assert kit.codes(found) == {"unsigned", "script-member"}
+    assert found.coverage.uncovered == found.coverage.payload
+    assert [image.target for image in found.images if image.role == "image"] == ["rootfs", "appfs"]
+    with pytest.raises(FormatError, match="compatible"):
+        kit.open(corpus / "rauc" / "broken-manifest.raucm")
+    folder = corpus / "rauc" / "openssl-ca"
+    signed = kit.open(folder / "manifest", signature=(folder / "manifest-a1.sig").read_bytes())
+    assert (signed.format, signed.images[0].inner.format) == ("detached", "rauc")
