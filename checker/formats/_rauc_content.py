@@ -35,7 +35,7 @@ SQUASHFS: Final = b"hsqs"
 SECTOR: Final = 4096  # bytes that are encrypted with one IV (src/crypt.c)
 KEY_BITS: Final = 256
 SCHEME: Final = "aes-cbc-plain64, sectors of 4096 bytes"
-WEAKNESSES: Final = ("digest-mismatch", "malformed", "missing-digest", "missing-member", "script-member")
+WEAKNESSES: Final = ("malformed", "missing-digest", "missing-member", "script-member")  # beside `_common`
 CASYNC: Final = (".caibx", ".caidx")  # an index of chunks, for a file or for a folder
 
 
