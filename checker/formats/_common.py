@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from checker.crypto.keys import PublicKey
-from checker.crypto.signatures import verify_digest, verify_message
+from checker.crypto.signatures import verify_digest, verify_message, verify_prehashed
 from checker.errors import CryptoError, InvalidSignatureError, LimitError, UnsupportedAlgorithmError
 from checker.formats._magic import known_magic
 from checker.io.digests import Literal, Piece
@@ -64,6 +64,17 @@ def check_message(
     """Return the outcome of one signature over a message, and a note where it is not valid."""
     try:
         verify_message(key, algorithm, hash_name, message, signature)
+    except CryptoError as error:
+        return _refused(error)
+    return Outcome.VALID, ""
+
+
+def check_prehashed(
+    key: PublicKey, algorithm: str, hash_name: str, digest: bytes, signature: bytes
+) -> tuple[Outcome, str]:
+    """Return the outcome of one signature by the digest that `prehash` asks for, and a note where it is not valid."""
+    try:
+        verify_prehashed(key, algorithm, hash_name, digest, signature)
     except CryptoError as error:
         return _refused(error)
     return Outcome.VALID, ""

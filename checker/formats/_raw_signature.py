@@ -11,10 +11,20 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from checker.crypto.keys import PublicKey
-from checker.crypto.signatures import Candidate, candidates, ecdsa_der, needs_message
+from checker.crypto.signatures import (
+    Candidate,
+    Prehash,
+    candidates,
+    ecdsa_der,
+    fits,
+    needs_message,
+    prehash,
+    with_one_time,
+)
 from checker.errors import CryptoError, FormatError
 from checker.formats import _common as common
 from checker.io.limits import MAX_HEADER
@@ -56,8 +66,22 @@ def _forms(data: bytes, key: PublicKey) -> Iterator[tuple[bytes, str]]:
                 yield ecdsa_der(data), "raw r||s"
             except FormatError:
                 return
-    elif algorithm.startswith("ml-dsa") and candidates(key):
+    elif fits(key, len(data)):
         yield data, "raw"
+
+
+def prehashes(data: bytes, keys: Iterable[PublicKey], schemes: Schemes = candidates) -> tuple[Prehash, ...]:
+    """Return the digests, most with a prefix, that signatures over the message itself are verified by, each once."""
+    pairs = ((key, scheme) for key in keys if fits(key, len(data)) for scheme in schemes(key))
+    found = (_prehash(key, scheme, data) for key, scheme in pairs if needs_message(scheme.algorithm))
+    return tuple(dict.fromkeys(item for item in found if item is not None))
+
+
+def _prehash(key: PublicKey, scheme: Candidate, data: bytes) -> Prehash | None:
+    try:
+        return prehash(key, scheme.algorithm, scheme.hash, data)
+    except CryptoError:
+        return None
 
 
 def judge(
@@ -67,6 +91,7 @@ def judge(
     *,
     schemes: Schemes = candidates,
     message: bytes | None = None,
+    prehashed: Mapping[Prehash, bytes] = MappingProxyType({}),
 ) -> Signature:
     """Return what is known of a raw signature.
 
@@ -76,6 +101,7 @@ def judge(
         digests: the content's digests by hash; schemes over other hashes are not tried.
         schemes: the schemes to try for a key.
         message: the content itself, for schemes that sign it directly; None where it is too large.
+        prehashed: the answers to what `prehashes` asks for, with which such schemes need no message.
     """
     if not data.strip(b"\0"):
         return Signature(outcome=Outcome.INVALID, encoding="raw", note="the signature is empty or all zero")
@@ -87,9 +113,9 @@ def judge(
     for key in plausible:
         for candidate in schemes(key):
             for form, encoding in _forms(data, key):
-                outcome, note = _try(key, candidate, form, digests, message)
+                outcome, note = _try(key, candidate, form, (digests, prehashed), message)
                 if outcome is Outcome.VALID:
-                    return _valid(key, candidate, encoding)
+                    return with_one_time(_valid(key, candidate, encoding), key, form)
                 undecided = undecided or (note if outcome is Outcome.UNDECIDABLE else "")
     names = ", ".join(key.facts.name or key.facts.id[:16] for key in plausible)
     if undecided:
@@ -110,9 +136,17 @@ def _valid(key: PublicKey, candidate: Candidate, encoding: str) -> Signature:
 
 
 def _try(
-    key: PublicKey, candidate: Candidate, form: bytes, digests: Mapping[str, bytes], message: bytes | None
+    key: PublicKey,
+    candidate: Candidate,
+    form: bytes,
+    answers: tuple[Mapping[str, bytes], Mapping[Prehash, bytes]],
+    message: bytes | None,
 ) -> tuple[Outcome, str]:
+    digests, prehashed = answers
     if needs_message(candidate.algorithm):
+        wanted = _prehash(key, candidate, form) if prehashed else None
+        if wanted is not None and wanted in prehashed:
+            return common.check_prehashed(key, candidate.algorithm, candidate.hash, prehashed[wanted], form)
         if message is None:
             return Outcome.UNDECIDABLE, f"{candidate.algorithm} signs the message itself, which is too large to hold"
         return common.check_message(key, candidate.algorithm, candidate.hash, message, form)

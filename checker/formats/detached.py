@@ -16,13 +16,13 @@ from dataclasses import replace
 from typing import Final
 
 from checker.crypto.cms import SignedMessage, looks_like_cms
-from checker.crypto.signatures import candidates, needs_message
+from checker.crypto.signatures import Prehash, candidates, fits, needs_message
 from checker.errors import CryptoError, FormatError, LimitError, UnsupportedAlgorithmError
 from checker.formats import _common as common
 from checker.formats._magic import hint
-from checker.formats._raw_signature import from_base64, from_pem, judge, looks_like_pgp, plausible_keys
+from checker.formats._raw_signature import from_base64, from_pem, judge, looks_like_pgp, plausible_keys, prehashes
 from checker.formats.contract import Context, Format, Parse
-from checker.io.digests import DigestRequest, Piece, supported
+from checker.io.digests import DigestRequest, Literal, Piece, supported
 from checker.io.limits import MAX_HEADER
 from checker.io.sources import Window
 from checker.model.artifact import (
@@ -97,23 +97,36 @@ def _judge_raw(
     source: Source, data: bytes, context: Context
 ) -> Generator[Sequence[DigestRequest], Mapping[DigestRequest, bytes], Signature]:
     """Try the usual hashes in one pass over the file, and the others in a second one only where none of them fits."""
-    schemes = [scheme for key in plausible_keys(data, context.keys.verifiers) for scheme in candidates(key)]
+    pairs = [(key, each) for key in plausible_keys(data, context.keys.verifiers) for each in candidates(key)]
+    schemes = [each for _, each in pairs]
     hashes = dict.fromkeys(scheme.hash for scheme in schemes if not needs_message(scheme.algorithm))
-    message = _message(source) if any(needs_message(scheme.algorithm) for scheme in schemes) else None
+    whole = any(needs_message(each.algorithm) and not fits(key, len(data)) for key, each in pairs)
+    message = _message(source) if whole else None
     usual = tuple(name for name in hashes if name in USUAL)
     digests = yield from _digests(source, usual)
-    found = judge(data, context.keys.verifiers, digests, message=message)
+    prehashed = yield from _prehashed(source, prehashes(data, context.keys.verifiers))
+    found = judge(data, context.keys.verifiers, digests, message=message, prehashed=prehashed)
     rest = tuple(name for name in hashes if name not in USUAL and supported(name))
     if found.outcome is not Outcome.INVALID or not rest:
         return found
     more = yield from _digests(source, rest)
-    return judge(data, context.keys.verifiers, digests | more, message=message)
+    return judge(data, context.keys.verifiers, digests | more, message=message, prehashed=prehashed)
 
 
 def _digests(source: Source, names: Iterable[str]) -> Digests:
     requests = {name: DigestRequest.over(name, source) for name in names}
     answers = yield tuple(requests.values())
     return {name: answers[request] for name, request in requests.items()}
+
+
+def _prehashed(
+    source: Source, wanted: Iterable[Prehash]
+) -> Generator[Sequence[DigestRequest], Mapping[DigestRequest, bytes], dict[Prehash, bytes]]:
+    """Answer digests with a prefix, so that a file of any size is verified without being held in memory."""
+    whole = Piece(source, Span(0, source.size))
+    requests = {item: DigestRequest(item.hash, (Literal(item.prefix), whole)) for item in wanted}
+    answers = yield tuple(requests.values())
+    return {item: answers[request] for item, request in requests.items()}
 
 
 def _message(source: Source) -> bytes | None:

@@ -1,0 +1,77 @@
+"""Raw quantum-resistant signatures beside a file: the key alone says the scheme, and no file is held in memory."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from checker.crypto.key_files import read_public_keys
+from checker.crypto.keyring import KeyRing
+from checker.crypto.keys import from_spki
+from checker.formats import detached
+from checker.formats._open import open_artifact
+from checker.io.sources import FileSource
+from checker.model.artifact import Signature
+from checker.model.terms import Outcome
+from tests.crypto import pq_material as material
+
+CONTENT = b"firmware " * 500
+MAKERS: dict[str, Callable[[], material.Signer]] = {
+    "hss": lambda: material.hss(b"detached", start=9),
+    "ml-dsa-44": lambda: material.ml_dsa(b"detached", "ml-dsa-44"),
+    "slh-dsa-sha2-128f": material.slh_dsa,
+}
+
+
+def judged(kit: Any, signer: material.Signer, signature: bytes, content: bytes = CONTENT) -> Signature:
+    ring = KeyRing.of(keys=[from_spki(signer.spki, "key")])
+    found: Signature = kit.open(content, signature=signature, ring=ring).signatures[0]
+    return found
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_the_scheme_is_found_and_neither_content_nor_key_may_differ(
+    kit: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detached, "MAX_MESSAGE", 10)  # a digest is enough, so that the limit does not matter
+    signer = MAKERS[name]()
+    signature = signer.sign(CONTENT)
+    found = judged(kit, signer, signature)
+    assert (found.outcome, found.algorithm) == (Outcome.VALID, name)
+    assert found.one_time_index == (9 if name == "hss" else None)
+    changed = judged(kit, signer, signature, CONTENT + b"\n")
+    assert (changed.outcome, changed.one_time_keys) == (Outcome.INVALID, ())
+    assert judged(kit, signer, signature[:-1] + bytes([signature[-1] ^ 1])).outcome is Outcome.INVALID
+    assert judged(kit, signer, signature[:-1]).outcome is Outcome.KEY_UNKNOWN  # no such key makes that size
+    others = {"hss": lambda: material.hss(b"other"), "ml-dsa-44": lambda: material.ml_dsa(b"other", "ml-dsa-44")}
+    other = others.get(name, material.slh_dsa)()
+    assert judged(kit, other, signature).outcome is Outcome.INVALID
+
+
+def test_a_bare_key_file_verifies_as_its_subject_public_key_info_does(kit: Any) -> None:
+    signer = MAKERS["hss"]()
+    ring = KeyRing.of(keys=read_public_keys(signer.raw, "bare.key"))
+    image = kit.open(CONTENT, signature=signer.sign(CONTENT), ring=ring)
+    assert image.signatures[0].outcome is Outcome.VALID
+    assert image.coverage.uncovered == ()
+
+
+def test_a_large_file_is_streamed(kit: Any, tmp_path: Path) -> None:
+    size = 64 * 1024 * 1024
+    with (tmp_path / "image").open("wb") as file:
+        file.truncate(size)
+    signer = MAKERS["ml-dsa-44"]()
+    signature = signer.sign(bytes(size))
+    ring = KeyRing.of(keys=[from_spki(signer.spki, "key")])
+    source = FileSource(tmp_path / "image", "image")
+    tracemalloc.start()
+    image = open_artifact(source, kit.context(ring, signature), "detached")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    source.close()
+    assert image.signatures[0].outcome is Outcome.VALID
+    assert peak < 8 * 1024 * 1024
