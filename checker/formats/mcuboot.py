@@ -449,7 +449,7 @@ def _weaknesses(source: Source, layout: Layout, view: _View, signatures: tuple[S
 def _cipher_weaknesses(source: Source, layout: Layout, view: _View) -> Iterator[Weakness]:
     if not layout.flagged:
         return
-    if not view.encryption.encrypted and view.digests:
+    if not view.encryption.encrypted and not view.encryption.cipher:  # its hash matches as it is
         yield Weakness(code="encryption-void", message=view.encryption.note, where=str(layout.payload))
         return
     yield from common.ciphertext_doubts(source, layout.payload, "payload")

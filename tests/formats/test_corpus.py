@@ -219,7 +219,7 @@ def describe(text: str, signature: Signature, artifact: Artifact) -> str:
         (r"-?SHA-?256\b", lambda _: signature.hash == "sha-256"),
         (r"\bbundle v0\.3\b", lambda _: "0.3" in artifact.title + " ".join(said.values())),
         (r"\b1 transparency log entry\b", lambda _: _log_entries(artifact) == 1),
-        (r"\bstaging root\b", lambda _: "sigstage" in _issuer(artifact.name)),
+        (r"\bstaging root\b", lambda _: "sigstore" in _issuer(artifact.name)),
     )
     for pattern, holds in rules:
         found = re.search(pattern, text)
