@@ -125,7 +125,8 @@ def _payload(source: Source, major: int, manifest: Message, metadata: Span, sign
     signature = _signature_span(source, manifest, signed.end)
     data = Span(signed.end, signature.start if signature else source.size)
     operations = _Operations(source, data)
-    found = _partitions(manifest, operations) if major == CURRENT else _old_partitions(manifest, operations)
+    partitions = _partitions if major == CURRENT else _old_partitions
+    found = tuple(partitions(manifest, operations))
     dynamic = manifest.message(_DYNAMIC, "dynamic_partition_metadata")
     return Payload(
         major=major,
@@ -136,7 +137,7 @@ def _payload(source: Source, major: int, manifest: Message, metadata: Span, sign
         data=data,
         signature=signature,
         end=signature.end if signature else operations.end,
-        partitions=tuple(found),
+        partitions=found,
         max_timestamp=manifest.signed(_MAX_TIMESTAMP),
         partial=bool(manifest.integer(_PARTIAL)),
         groups=tuple(group.text(1) or "" for group in dynamic.messages(1, "groups")) if dynamic else (),

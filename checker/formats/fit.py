@@ -180,19 +180,21 @@ def _protected(fit: _Fit, image: FitImage) -> bool | None:
 
 
 def _states(fit: _Fit) -> dict[Span, bool | None]:
-    """Return the state of each range of data; one that several images share is as bad as the worst of them."""
+    """Return the state of each range; data that several images share are as bad as the worst of them."""
     found: dict[Span, bool | None] = {}
     for image in fit.layout.images:
         if image.span and image.span.size:
             state = fit.protected[image.node.path]
             known = found.get(image.span, True)
             found[image.span] = False if False in {state, known} else None if None in {state, known} else True
+    for item in fit.layout.configurations:  # they choose what is started, and where
+        found[item.node.head] = item.node.path in fit.reaching
     return found
 
 
 def _coverage(fit: _Fit) -> Coverage:
     states = _states(fit)
-    reached = bool(states) and all(state is True for state in states.values())
+    reached = all(state is True for state in states.values())
     held = any(item.reaching for item in fit.configured)
     return Coverage(
         payload=tuple(states),

@@ -83,6 +83,13 @@ class Node:
                 found.setdefault(name, node)
         return found
 
+    @property
+    def head(self) -> Span:
+        """Return the bytes of the node itself: its name and all its properties, which stand before its children."""
+        named = self.offset + _CELL + _padded(len(self.name.encode()) + 1)
+        ends = (item.value.start + _padded(item.value.size) for item in self.properties.values())
+        return Span(self.offset, max(ends, default=named))
+
     def value(self, name: str, *, limit: int = MAX_HEADER) -> bytes | None:
         """Return a property's value, or None.
 
@@ -293,4 +300,8 @@ class _Walk:
         return self.names[place:end].decode("utf-8", "backslashreplace")
 
     def _skip_padded(self, size: int, what: str) -> None:
-        self.reader.skip(size + -size % _CELL, what)
+        self.reader.skip(_padded(size), what)
+
+
+def _padded(size: int) -> int:
+    return size + -size % _CELL
