@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from checker.crypto import _asn1
+from checker.crypto import _asn1, trusted_root
 from checker.crypto.certificates import Certificate, RevocationList, parse_certificate, parse_crl
 from checker.crypto.keys import PublicKey, from_spki
 from checker.errors import FormatError, KeyMaterialError
@@ -133,15 +133,14 @@ def _bounded(data: bytes, name: str) -> None:
 
 
 def read_certificates(data: bytes, name: str) -> tuple[Certificate, ...]:
-    """Return the certificates of a PEM bundle, a DER certificate, or a PKCS#7 bundle (`.p7b`).
+    """Return the certificates of a PEM bundle, a DER certificate, a PKCS#7 bundle (`.p7b`) or a sigstore trusted root.
 
     Raises:
         KeyMaterialError: there is none, there are too many, or one is damaged.
     """
     _bounded(data, name)
-    blocks = _asn1.pem_blocks(data, name)
     try:
-        ders = [der for block in blocks for der in _certificate_ders(block)] if blocks else [data]
+        ders = _ders(data, name)
         found = tuple(parse_certificate(der, name) for der in ders[: MAX_CERTIFICATES + 1])
     except FormatError as error:
         raise KeyMaterialError(f"{name}: holds a damaged certificate: {error}") from error
@@ -150,6 +149,13 @@ def read_certificates(data: bytes, name: str) -> tuple[Certificate, ...]:
     if len(found) > MAX_CERTIFICATES:
         raise KeyMaterialError(f"{name}: holds more than {MAX_CERTIFICATES} certificates")
     return found
+
+
+def _ders(data: bytes, name: str) -> list[bytes]:
+    if trusted_root.is_trusted_root(data):
+        return list(trusted_root.authorities(data))
+    blocks = _asn1.pem_blocks(data, name)
+    return [der for block in blocks for der in _certificate_ders(block)] if blocks else [data]
 
 
 def _certificate_ders(block: _asn1.Block) -> tuple[bytes, ...]:

@@ -38,6 +38,7 @@ _SEQUENCE: Final = 0x30
 _PEM: Final = re.compile(rb"-----BEGIN (PKCS7|CMS)-----([A-Za-z0-9+/=\s]*)-----END (?:PKCS7|CMS)-----")
 _PGP_ARMOR: Final = b"-----BEGIN PGP SIGNATURE-----"
 _PGP_SIGNATURE_TAG: Final = 2  # RFC 9580 section 5
+_PGP_VERSIONS: Final = frozenset({3, 4, 6})
 
 
 def rsa_schemes(key: PublicKey) -> Iterator[Candidate]:
@@ -163,7 +164,17 @@ def looks_like_pgp(data: bytes) -> bool:
         return False
     new = bool(data[0] & 0x40)
     tag = data[0] & 0x3F if new else data[0] >> 2 & 0x0F
-    return tag == _PGP_SIGNATURE_TAG and _packet_size(data, new=new) == len(data)
+    if tag != _PGP_SIGNATURE_TAG:
+        return False
+    size = _packet_size(data, new=new)
+    # Several packets may follow each other; the version keeps most raw signatures apart from them (RFC 9580 5.2).
+    return size == len(data) or (0 < size < len(data) and data[_body_offset(data, new=new)] in _PGP_VERSIONS)
+
+
+def _body_offset(data: bytes, *, new: bool) -> int:
+    if new:
+        return 2 if data[1] < 192 else 3  # noqa: PLR2004 - RFC 9580 4.2.1
+    return 1 + {0: 1, 1: 2, 2: 4}[data[0] & 3]
 
 
 def _packet_size(data: bytes, *, new: bool) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from checker.errors import FormatError, UnknownFormatError
-from checker.formats import detached
+from checker.formats._signatures import contract
 from checker.model.artifact import INEXPRESSIBLE
 from checker.model.terms import Outcome
 
@@ -170,11 +170,12 @@ def test_a_certificate_of_the_same_name_but_another_key_is_no_anchor(
     assert kit.open(CONTENT, signature=data, anchors=[pki / "root.pem"]).signatures[0].outcome is Outcome.VALID
 
 
-def test_openpgp_and_minisign_are_named_and_not_verified(kit: Any) -> None:
+def test_a_damaged_openpgp_or_minisign_signature_is_invalid(kit: Any) -> None:
     armoured = b"-----BEGIN PGP SIGNATURE-----\n\niQ==\n-----END PGP SIGNATURE-----\n"
     for data, kind in ((armoured, "OpenPGP"), (b"untrusted comment: x\nRWQ=\n", "minisign or signify")):
         (signature,) = kit.open(CONTENT, signature=data).signatures
-        assert (signature.outcome, signature.encoding) == (Outcome.KEY_UNKNOWN, kind)
+        assert (signature.outcome, signature.encoding) == (Outcome.INVALID, kind)
+        assert "damaged" in signature.note
 
 
 def test_an_empty_signature_file_is_no_signature(kit: Any) -> None:
@@ -207,7 +208,7 @@ def test_random_bytes_are_not_said_to_lie_in_clear(kit: Any) -> None:
 def test_large_files_leave_ed25519_undecided_and_hashes_decided(
     kit: Any, keys: Path, signed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(detached, "MAX_MESSAGE", len(CONTENT) - 1)
+    monkeypatch.setattr(contract, "MAX_MESSAGE", len(CONTENT) - 1)
     image = kit.open(CONTENT, signature=signed("ed25519"), keys=[keys / "ed25519.pub.pem"])
     assert image.signatures[0].outcome is Outcome.UNDECIDABLE
     image = kit.open(CONTENT, signature=signed("ecdsa-p256"), keys=[keys / "ecdsa-p256.pub.pem"])

@@ -1,0 +1,1 @@
+"""One module per kind of detached signature: CMS, minisign and signify, OpenPGP, sigstore, raw."""

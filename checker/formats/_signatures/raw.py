@@ -1,0 +1,74 @@
+"""Raw signatures, as they are or in base64 (cosign, openssl): every declared key that could have made one is tried.
+
+Digests are computed in two rounds, the usual hashes first. Quantum-resistant schemes hash the file once too, most of
+them behind a prefix that depends on key and signature, so that no file is too large for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from checker.crypto.keys import PublicKey
+from checker.crypto.signatures import Prehash, candidates, fits, needs_message
+from checker.formats._raw_signature import from_base64, judge, plausible_keys, prehashes
+from checker.formats._signatures.contract import Judged, Judgement, SignatureKind, digests_of, message_of
+from checker.formats.contract import Context
+from checker.io.digests import DigestRequest, Literal, Piece, supported
+from checker.model.artifact import Signature, Source, Span
+from checker.model.terms import Outcome
+
+USUAL: Final = ("sha-256", "sha-384", "sha-512")
+_ORDER: Final = (Outcome.VALID, Outcome.UNDECIDABLE, Outcome.INVALID, Outcome.KEY_UNKNOWN, Outcome.ABSENT)
+
+One = Generator[Sequence[DigestRequest], Mapping[DigestRequest, bytes], Signature]
+
+
+def _judge(source: Source, data: bytes, context: Context) -> Judged:
+    results = []
+    for form, prefix in ((data, ""), (from_base64(data), "base64 of ")):
+        if form is not None:
+            found = yield from judge_raw(source, form, context.keys.verifiers)
+            results.append(replace(found, encoding=prefix + found.encoding))
+    results.sort(key=lambda signature: _ORDER.index(signature.outcome))
+    return Judgement(signatures=(results[0],))
+
+
+def judge_raw(source: Source, data: bytes, keys: Sequence[PublicKey]) -> One:
+    """Say what is known of a raw signature over a file, with these keys.
+
+    The usual hashes are tried in one pass over the file, and the others in a second one only where none of them fits.
+    """
+    pairs = [(key, each) for key in plausible_keys(data, keys) for each in candidates(key)]
+    hashes = dict.fromkeys(each.hash for _, each in pairs if not needs_message(each.algorithm))
+    whole = any(needs_message(each.algorithm) and not fits(key, len(data)) for key, each in pairs)
+    message = message_of(source) if whole else None
+    digests = yield from digests_of(source, [name for name in hashes if name in USUAL])
+    prehashed = yield from _prehashed(source, prehashes(data, keys))
+    found = judge(data, keys, digests, message=message, prehashed=prehashed)
+    rest = [name for name in hashes if name not in USUAL and supported(name)]
+    if found.outcome is not Outcome.INVALID or not rest:
+        return found
+    more = yield from digests_of(source, rest)
+    return judge(data, keys, digests | more, message=message, prehashed=prehashed)
+
+
+def _prehashed(
+    source: Source, wanted: Iterable[Prehash]
+) -> Generator[Sequence[DigestRequest], Mapping[DigestRequest, bytes], dict[Prehash, bytes]]:
+    """Answer digests with a prefix, so that a file of any size is verified without being held in memory."""
+    whole = Piece(source, Span(0, source.size))
+    requests = {item: DigestRequest(item.hash, (Literal(item.prefix), whole)) for item in wanted}
+    answers = yield tuple(requests.values())
+    return {item: answers[request] for item, request in requests.items()}
+
+
+KIND: Final = SignatureKind(
+    id="raw",
+    title="raw signature",
+    detect=lambda *_: True,
+    judge=_judge,
+    references=("RFC 8017", "RFC 3279 section 2.2.3", "RFC 8032", "FIPS 204", "FIPS 205", "RFC 8554", "RFC 8391"),
+    fallback=True,
+)
