@@ -24,7 +24,8 @@ MAX_TEXT: Final = 1024 * 1024  # bytes; real ones have some hundred, metadata.pb
 _MAX_LINES: Final = 10_000
 _FILES: Final = ("ota-property-files", "ota-streaming-property-files")
 # Field numbers of OtaMetadata, then of DeviceState, in ota_metadata.proto.
-_DOWNGRADE, _WIPE, _SPL, _PRE, _POST = 3, 2, 9, 5, 6
+_FLAGS: Final = {"ota-downgrade": 3, "ota-wipe": 2, "spl-downgrade": 9}
+_PRE, _POST = 5, 6
 _DEVICE, _BUILD, _STAMP, _PATCH = 1, 2, 4, 6
 
 
@@ -37,7 +38,7 @@ class Metadata:
 
     def flag(self, name: str) -> bool:
         """Return whether a flag is set."""
-        return self.values.get(name, "").lower() in {"yes", "true", "1"}
+        return _set(self.values, name)
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -65,9 +66,17 @@ def read_metadata(archive: _zip.Archive) -> Metadata:
     disputes = tuple(
         f"{name} is {text[name]!r} in one form and {value!r} in the other"
         for name, value in parsed.items()
-        if name in text and text[name] != value
+        if name in text and name not in _FLAGS and text[name] != value
     )
+    if text:  # a flag that only one form sets; absent is the same as not set
+        disputes += tuple(
+            f"{name} is set in one form only" for name in _FLAGS if (name in parsed) is not _set(text, name)
+        )
     return Metadata(values={**parsed, **text}, disputes=disputes)
+
+
+def _set(values: Mapping[str, str], name: str) -> bool:
+    return values.get(name, "").lower() in {"yes", "true", "1"}
 
 
 def _content(archive: _zip.Archive, member: _zip.Member) -> bytes:
@@ -85,7 +94,7 @@ def _lines(archive: _zip.Archive, name: str) -> dict[str, str]:
 
 def _from_pb(message: Message) -> dict[str, str]:
     found: dict[str, str] = {}
-    for number, name in ((_DOWNGRADE, "ota-downgrade"), (_WIPE, "ota-wipe"), (_SPL, "spl-downgrade")):
+    for name, number in _FLAGS.items():
         if message.integer(number):
             found[name] = "yes"
     for number, prefix in ((_PRE, "pre"), (_POST, "post")):

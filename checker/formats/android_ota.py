@@ -55,6 +55,7 @@ _TAIL: Final = 128 * 1024  # bytes at the end in which a damaged package still s
 _NAMES: Final = (b"META-INF/com/android/", b"META-INF/com/google/android/")
 _JAR_SIGNATURE: Final = re.compile(r"META-INF/[^/]+\.(?:RSA|DSA|EC)")
 _SCRIPT: Final = re.compile(r"META-INF/com/google/android/(?:updater-script|update-binary)")
+_APK_BLOCK: Final = b"APK Sig Block 42"
 _IMAGE: Final = re.compile(r"payload\.bin|.*\.(?:img|bin|mbn|elf|dat|dat\.br|zip|apex|capex|p)")
 
 
@@ -108,8 +109,8 @@ def _detect(source: Source, context: Context) -> bool:  # noqa: ARG001 - the con
 def _parse(source: Source, context: Context) -> Parse:
     footer = read_footer(source)
     archive, broken = _open(source)
-    if archive is None and footer is None:
-        raise FormatError(broken, field="zip")
+    if broken is not None and footer is None:
+        raise broken
     metadata = meta.read_metadata(archive) if archive else meta.Metadata(values={})
     signatures: tuple[Signature, ...] = (
         Signature(outcome=Outcome.ABSENT, note="the zip's comment holds no signature"),
@@ -123,7 +124,7 @@ def _parse(source: Source, context: Context) -> Parse:
     package = _Package(
         source=source,
         archive=archive,
-        broken=broken,
+        broken="" if broken is None else str(broken),
         footer=footer,
         signatures=signatures,
         metadata=metadata,
@@ -132,11 +133,11 @@ def _parse(source: Source, context: Context) -> Parse:
     return _artifact(package)
 
 
-def _open(source: Source) -> tuple[_zip.Archive | None, str]:
+def _open(source: Source) -> tuple[_zip.Archive | None, FormatError | None]:
     try:
-        return _zip.read(source), ""
+        return _zip.read(source), None
     except FormatError as error:
-        return None, str(error)
+        return None, error
 
 
 # payload_properties.txt
@@ -247,6 +248,7 @@ def _facts(package: _Package) -> Iterator[tuple[str, str]]:
         if len(value) <= _SHOWN:
             yield name, value
     yield "jar signatures (not looked at by recovery)", ", ".join(package.jar_signatures)
+    yield "APK signing block (not looked at by recovery)", "yes" if _apk_block(package) else ""
     if package.footer:
         yield "signed bytes", str(package.footer.signed)
 
@@ -269,10 +271,19 @@ def _zip_weaknesses(package: _Package) -> Iterator[Weakness]:
     if package.broken:
         yield Weakness(code="malformed", message=f"the zip cannot be read: {package.broken}")
     seen = {doubt.code for doubt in package.archive.doubts} if package.archive else set()
+    block = _apk_block(package)
     for doubt in package.archive.doubts if package.archive else ():
+        if block and doubt.code == "hidden-data" and doubt.where.endswith(f"..{block:#x}"):
+            continue
         yield Weakness(code=doubt.code, message=doubt.message, where=doubt.where)
     if package.footer and package.footer.second_end and "second-end-record" not in seen:
         yield Weakness(code="second-end-record", message=package.footer.fault)
+
+
+def _apk_block(package: _Package) -> int:
+    """Return where an APK signing block ends: between members and directory, used by apps and not by recovery."""
+    start = package.archive.directory.start if package.archive else 0
+    return start if package.source.read(max(0, start - len(_APK_BLOCK)), len(_APK_BLOCK)) == _APK_BLOCK else 0
 
 
 def _metadata_weaknesses(package: _Package) -> Iterator[Weakness]:
