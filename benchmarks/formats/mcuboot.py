@@ -15,5 +15,5 @@ def make(folder: Path) -> Case:
     common = ["--align", "8", "-v", "2.4.1+7", "-H", "0x40", "--pad-header", "-S", "0x30000000", "-s", "7"]
     run([BIN / "imgtool", "sign", *common, "-k", SIGNER, image, target])
     public_half(SIGNER, key)
-    command = [BIN / "imgtool", "verify", "-k", key, target]
+    command: list[str | Path] = [BIN / "imgtool", "verify", "-k", key, target]
     return Case(ours=["inspect", target, "--key", key], peer="imgtool verify", command=command)

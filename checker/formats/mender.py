@@ -166,7 +166,7 @@ def _parse(source: Source, context: Context) -> Parse:
             checks[name].append(found)
         else:
             unnamed.append(_File(name=name, number=0, source=content, span=span))
-    for check in _unreadable(layout, valid=valid):
+    for check in (*_unreadable(layout, valid=valid), *_missing(layout, checks, valid=valid)):
         checks[check.name].append(check)
     done = {name: tuple(found) for name, found in checks.items()}
     bundle = _Bundle(
@@ -325,6 +325,17 @@ def _unreadable(layout: _Layout, *, valid: bool) -> Iterator[DigestCheck]:
                 )
 
 
+def _missing(layout: _Layout, checks: Mapping[str, object], *, valid: bool) -> Iterator[DigestCheck]:
+    """Yield the digests of files that the manifest names and the archive does not hold, as when it is cut short."""
+    for name, expected in layout.stated.items():
+        closed = any(name.startswith(archive[:_FOLDER] + "/") for archive in layout.closed)
+        if name not in checks and not closed:
+            note = "the archive does not hold it"
+            yield DigestCheck(
+                name=name, algorithm="sha-256", expected=expected, actual=None, authentic=valid, note=note
+            )
+
+
 # The signature
 
 
@@ -365,7 +376,7 @@ def _artifact(bundle: _Bundle) -> Artifact:
         sha256="",
         signatures=bundle.signatures,
         coverage=_coverage(bundle),
-        digests=whole,
+        digests=(*whole, *(check for checks in bundle.checks.values() for check in checks if not check.covers)),
         images=tuple(_images(bundle)),
         version=_version(bundle),
         hardware=header.device_types if header else (),
@@ -406,7 +417,10 @@ def _coverage(bundle: _Bundle) -> Coverage:
     layout = bundle.layout
     places = [(file.name, file.span) for file in layout.files]
     places += [
-        (check.name, check.covers[0]) for checks in bundle.checks.values() for check in checks if not check.actual
+        (check.name, check.covers[0])
+        for checks in bundle.checks.values()
+        for check in checks
+        if not check.actual and check.covers
     ]
     empty = [archive for archive in layout.archives if archive.name in layout.closed]
     places += [(archive.name, archive.span) for archive in empty if not _named_inside(layout, archive)]
@@ -554,7 +568,8 @@ def _weaknesses(bundle: _Bundle) -> Iterator[Weakness]:
 
 def _member_weaknesses(bundle: _Bundle) -> Iterator[Weakness]:
     layout = bundle.layout
-    present = {name for name, _, _ in _contents(bundle.source, layout)} | set(bundle.checks)
+    held = (name for name, checks in bundle.checks.items() if any(check.covers for check in checks))
+    present = {name for name, _, _ in _contents(bundle.source, layout)} | set(held)
     for name in sorted((layout.stated.keys() | layout.augmented.keys()) - present):
         yield Weakness(code="missing-member", message=f"the manifest names {name}, which is not there", where=name)
     for file in bundle.unnamed:
