@@ -160,13 +160,20 @@ class Block:
 
 
 def read_blocks(source: Source, sector: int) -> tuple[Block, ...]:
-    """Return the signature blocks of a sector: those that begin with the magic, at their places."""
+    """Return the signature blocks of a sector: those that begin with the magic, at their places.
+
+    Raises:
+        FormatError: there is one, and the file ends inside of the sector.
+    """
     found = []
     for number in range(MAX_BLOCKS):
         start = sector + number * BLOCK
         data = source.read(start, BLOCK)
         if len(data) == BLOCK and data[0] == _BLOCK_MAGIC:
             found.append(_block(data, Span(start, start + BLOCK)))
+    if found and source.size < sector + SECTOR:
+        text = f"{SECTOR} bytes needed, {source.size - sector} left"
+        raise FormatError(text, offset=sector, field="sector of the signature blocks")
     return tuple(found)
 
 
