@@ -12,11 +12,13 @@ from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
 
 from checker.crypto import _asn1, ciphers
 from checker.crypto import _cms_structures as asn
 from checker.crypto.algorithms import algorithm
+from checker.crypto.kem import keys as kem_keys
 from checker.crypto.keyring import DecryptionKey, KeyRing
 from checker.errors import DecryptionError, FormatError, UnsupportedAlgorithmError
 from checker.model.artifact import Encryption, KeyFacts, Recipient
@@ -26,13 +28,14 @@ from checker.model.artifact import Encryption, KeyFacts, Recipient
 class _Wrapped:
     """One recipient: how the content key is wrapped for it."""
 
-    kind: str  # ktri kari kekri pwri ori
+    kind: str  # ktri kari kekri pwri ori kemri
     facts: Recipient
     oid: str = ""
     params: bytes = field(default=b"", repr=False)
     key: bytes = field(default=b"", repr=False)
     point: bytes = field(default=b"", repr=False)
     ukm: bytes | None = field(default=None, repr=False)
+    wrap: str = ""  # the key wrap's object identifier, where it stands beside another one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +185,7 @@ def _triple_des(secret: bytes, nonce: bytes, sealed: bytes) -> bytes:
 def _recipient(info: Any) -> tuple[_Wrapped, ...]:  # noqa: ANN401 - asn1crypto is untyped
     kind, chosen = info.name, info.chosen
     if kind == "ori":
-        return (_Wrapped(kind=kind, facts=_other(chosen)),)
+        return (_other(chosen),)
     identifier = chosen["algorithm"]
     oid, params = str(identifier["algorithm"].dotted), _asn1.parameters(identifier)
     if kind == "kari":
@@ -202,18 +205,32 @@ def _recipient(info: Any) -> tuple[_Wrapped, ...]:  # noqa: ANN401 - asn1crypto 
     return (_Wrapped(kind=kind, facts=facts, oid=oid, params=params, key=key),)
 
 
-def _other(chosen: Any) -> Recipient:  # noqa: ANN401 - asn1crypto is untyped
-    """Return the facts of an other-recipient; a KEM recipient is read, though nothing here decapsulates it."""
+def _other(chosen: Any) -> _Wrapped:  # noqa: ANN401 - asn1crypto is untyped
+    """Return an other-recipient: one by key encapsulation (RFC 9629), or one of which only the kind is known."""
     oid = str(chosen["type"].dotted)
     if oid != asn.KEM_RECIPIENT:
-        return Recipient(algorithm=oid)
+        return _Wrapped(kind="ori", facts=Recipient(algorithm=oid))
     kem = chosen["value"].parse(asn.KemRecipient)
-    return Recipient(
+    ciphertext, key = bytes(kem["ciphertext"].native), bytes(kem["key"].native)
+    length, ukm = int(kem["kek_length"].native), kem["ukm"]
+    facts = Recipient(
         algorithm=asn.table_id(str(kem["kem"]["algorithm"].dotted), "key-transport"),
         key=KeyFacts(id=_rid_text(kem["rid"])),
-        ephemeral=hashlib.sha256(bytes(kem["ciphertext"].native)).hexdigest(),
-        wrapped=hashlib.sha256(bytes(kem["key"].native)).hexdigest(),
-        wrapping_bits=int(kem["kek_length"].native) * 8,
+        ephemeral=hashlib.sha256(ciphertext).hexdigest(),
+        wrapped=hashlib.sha256(key).hexdigest(),
+        wrapping_bits=length * 8,
+    )
+    info = {"wrap": kem["wrap"], "kek_length": length}
+    if not isinstance(ukm, core.Void):
+        info["ukm"] = core.OctetString(bytes(ukm.native))
+    return _Wrapped(
+        kind="kemri",
+        facts=facts,
+        oid=str(kem["kdf"]["algorithm"].dotted),
+        params=bytes(asn.KemOtherInfo(info).dump()),
+        key=key,
+        point=ciphertext,
+        wrap=str(kem["wrap"]["algorithm"].dotted),
     )
 
 
@@ -268,6 +285,8 @@ def _unwrap(item: _Wrapped, key: DecryptionKey, cipher: str) -> bytes:
             return _transported(item, key)
         if item.kind == "kari" and key.kind == "ec":
             return _agreed(item, key)
+        if item.kind == "kemri" and key.kind == item.facts.algorithm:
+            return _decapsulated(item, key)
         if item.kind == "kekri" and key.kind == "secret":
             unwrap = ciphers.unwrap_aes_kwp if item.facts.algorithm == "aes-kwp" else ciphers.unwrap_aes_kw
             return unwrap(key.secret, item.key)
@@ -289,6 +308,35 @@ def _transported(item: _Wrapped, key: DecryptionKey) -> bytes:
         raw = b"" if isinstance(label, core.Void) else _asn1.parameters(label)
         text = bytes(core.OctetString.load(raw).native) if raw else b""
     return ciphers.unwrap_rsa_oaep(key, item.key, hash_name, mgf_hash, text)
+
+
+# RFC 8619: the hash of HKDF.
+_HKDF_HASHES: Final[Mapping[str, type[hashes.HashAlgorithm]]] = {
+    "1.2.840.113549.1.9.16.3.28": hashes.SHA256,
+    "1.2.840.113549.1.9.16.3.29": hashes.SHA384,
+    "1.2.840.113549.1.9.16.3.30": hashes.SHA512,
+}
+_MAX_KEK: Final = 32  # bytes of an AES key
+
+
+def _decapsulated(item: _Wrapped, key: DecryptionKey) -> bytes:
+    """Return the content key of a KEM recipient (RFC 9629 section 2): decapsulate, derive, unwrap."""
+    size = (item.facts.wrapping_bits or 0) // 8
+    if item.oid not in _HKDF_HASHES or not 0 < size <= _MAX_KEK:
+        raise UnsupportedAlgorithmError("this key derivation of a KEM recipient is not computed here")
+    unwrap = {"aes-kw": ciphers.unwrap_aes_kw, "aes-kwp": ciphers.unwrap_aes_kwp}.get(
+        asn.table_id(item.wrap, "key-transport")
+    )
+    if unwrap is None or _wrap_bits(item.wrap) != size * 8:
+        raise UnsupportedAlgorithmError("this key wrap of a KEM recipient is not computed here")
+    reason = DecryptionError(f"{key.kind}: no secret")
+    for secret in kem_keys.secrets(key.kind, key.secret, item.point):
+        kek = HKDF(algorithm=_HKDF_HASHES[item.oid](), length=size, salt=None, info=item.params).derive(secret)
+        try:
+            return unwrap(kek, item.key)
+        except DecryptionError as error:
+            reason = error
+    raise reason
 
 
 def _nested_hash(identifier: Any) -> str:  # noqa: ANN401 - asn1crypto is untyped

@@ -168,6 +168,16 @@ class KemRecipient(core.Sequence):  # type: ignore[misc]
     ]
 
 
+class KemOtherInfo(core.Sequence):  # type: ignore[misc]
+    """CMSORIforKEMOtherInfo (RFC 9629 section 5), which the key derivation takes in."""
+
+    _fields: Final = [
+        ("wrap", _asn1.RawAlgorithm),
+        ("kek_length", core.Integer),
+        ("ukm", core.OctetString, {"explicit": 0, "optional": True}),
+    ]
+
+
 class RecipientInfo(core.Choice):  # type: ignore[misc]
     _alternatives: Final = [
         ("ktri", KeyTransport),

@@ -24,7 +24,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from checker.crypto import _asn1, trusted_root
 from checker.crypto.certificates import Certificate, RevocationList, parse_certificate, parse_crl
-from checker.crypto.keys import PublicKey, from_spki
+from checker.crypto.kem.keys import KemKey, from_bare, from_pkcs8
+from checker.crypto.keys import PublicKey, from_raw, from_spki
 from checker.errors import FormatError, KeyMaterialError
 from checker.io.limits import MAX_CERTIFICATES, MAX_KEY_FILE
 from checker.model.artifact import KeyFacts
@@ -46,9 +47,10 @@ _ASYMMETRIC: Final = (
 
 @dataclass(frozen=True)
 class DecryptionKey:
-    """A key that opens encrypted parts. `kind` is `rsa`, `ec`, `x25519`, `x448` or `secret`.
+    """A key that opens encrypted parts. `kind` is `rsa`, `ec`, `x25519`, `x448`, `secret`, or the id of a KEM.
 
-    `private` is a key object of cryptography, `secret` raw bytes, `iv` what stood beside them; none is ever shown.
+    `private` is a key object of cryptography, `secret` raw bytes (a KEM's expanded private key too), `iv` what stood
+    beside them; none is ever shown.
     `facts.id` is the SHA-256 of the public half's SubjectPublicKeyInfo, or of the secret itself.
     """
 
@@ -187,7 +189,7 @@ def read_crls(data: bytes, name: str) -> tuple[RevocationList, ...]:
 
 
 def read_decryption_key(data: bytes, name: str) -> DecryptionKey:
-    """Return a key that decrypts: an unencrypted private key in PEM or DER, or a symmetric key.
+    """Return a key that decrypts: an unencrypted private key in PEM, DER or FrodoKEM's own bytes, or a symmetric key.
 
     Symmetric keys are 16, 24, 32 or 64 raw bytes, hexadecimal text, or SWUpdate's files: `HEXKEY HEXIV` on one line, or
     lines `key=…` and `iv=…`.
@@ -199,7 +201,7 @@ def read_decryption_key(data: bytes, name: str) -> DecryptionKey:
     blocks = _asn1.pem_blocks(data, name)
     private = next((block for block in blocks if block.label in _PRIVATE_LABELS), None)
     if private is not None:
-        return _private(data, name, pem=True)
+        return _kem(private.der, name) or _private(data, name, pem=True)
     if blocks:
         raise KeyMaterialError(f"{name}: is PEM without an unencrypted private key")
     text = _secret_text(data)
@@ -207,7 +209,24 @@ def read_decryption_key(data: bytes, name: str) -> DecryptionKey:
         return _secret(*text, name)
     if len(data) in _AES_SIZES:
         return _secret(data, b"", name)
-    return _private(data, name, pem=False)
+    return _kem(data, name) or _private(data, name, pem=False)
+
+
+def _kem(data: bytes, name: str) -> DecryptionKey | None:
+    found = from_bare(data)
+    if found is None:
+        try:
+            found = from_pkcs8(data)
+        except FormatError:
+            return None
+        except KeyMaterialError as error:
+            raise KeyMaterialError(f"{name}: {error}") from None
+    return None if found is None else _encapsulated(found, name)
+
+
+def _encapsulated(found: KemKey, name: str) -> DecryptionKey:
+    facts = from_raw(found.algorithm, found.public, name).as_declared(name).facts
+    return DecryptionKey(name=name, kind=found.algorithm, facts=facts, secret=found.private)
 
 
 def _secret_text(data: bytes) -> tuple[bytes, bytes] | None:
@@ -245,7 +264,9 @@ def _private(data: bytes, name: str, *, pem: bool) -> DecryptionKey:
         raise KeyMaterialError(f"{name}: is not an unencrypted private key or a symmetric key") from None
     kind = next((word for cls, word in _ASYMMETRIC if isinstance(private, cls)), "")
     if not kind:
-        raise KeyMaterialError(f"{name}: is a private key that cannot decrypt (RSA, EC, X25519 and X448 keys can)")
+        raise KeyMaterialError(
+            f"{name}: is a private key that cannot decrypt (RSA, EC, X25519, X448 and ML-KEM keys can)"
+        )
     spki = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     facts = from_spki(spki, name).as_declared(name).facts
     return DecryptionKey(name=name, kind=kind, facts=facts, private=private)
