@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -218,17 +218,11 @@ def from_base64url(text: bytes, field: str) -> bytes:
     return data
 
 
-def fitting(jws: Jws, keys: Iterable[PublicKey]) -> tuple[PublicKey, ...]:
-    """Return the keys of the kind that the header's algorithm needs."""
-    kind = ALGORITHMS.get(jws.algorithm, ("", None))[0]
-    return tuple(key for key in keys if key.facts.algorithm == kind)
-
-
-def verify_jws(jws: Jws, key: PublicKey) -> Candidate:
-    """Verify one signature and return its scheme.
+def scheme_of(jws: Jws) -> tuple[str, Candidate]:
+    """Return the kind of key that the header's algorithm needs, and the scheme.
 
     Raises:
-        InvalidSignatureError: it does not verify, is `none`, or the key is of another kind than the algorithm needs.
+        InvalidSignatureError: the algorithm is `none`.
         UnsupportedAlgorithmError: a MAC, another algorithm, or a critical header parameter that is not understood.
     """
     unknown = set(jws.signed_header.get("crit", [])) - _UNDERSTOOD
@@ -240,7 +234,17 @@ def verify_jws(jws: Jws, key: PublicKey) -> Candidate:
         mac = jws.algorithm.startswith("HS")
         why = "is a MAC, which no public key verifies" if mac else "is not verified here"
         raise UnsupportedAlgorithmError(f"the algorithm {jws.algorithm[:50]!r} {why}")
-    kind, scheme = ALGORITHMS[jws.algorithm]
+    return ALGORITHMS[jws.algorithm]
+
+
+def verify_jws(jws: Jws, key: PublicKey) -> Candidate:
+    """Verify one signature and return its scheme.
+
+    Raises:
+        InvalidSignatureError: it does not verify, is `none`, or the key is of another kind than the algorithm needs.
+        UnsupportedAlgorithmError: a MAC, another algorithm, or a critical header parameter that is not understood.
+    """
+    kind, scheme = scheme_of(jws)
     if key.facts.algorithm != kind:
         raise InvalidSignatureError(f"{jws.algorithm} needs a key of kind {kind}, this is {key.facts.algorithm}")
     signature, salt = jws.signature, None

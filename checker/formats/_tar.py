@@ -1,6 +1,7 @@
 """Tar archives, read member by member without unpacking (POSIX.1-1988 ustar, POSIX.1-2001 pax, GNU long names).
 
-Only regular files are taken: a link, a device or a folder in an update has no use, and readers differ about them.
+`members` takes only regular files: in an update format of its own, a link, a device or a folder has no use, and readers
+differ about them. `entries` yields all kinds, for archives of unknown origin.
 """
 
 from __future__ import annotations
@@ -18,15 +19,20 @@ MAX_NAME: Final = 64 * 1024  # bytes of a long name or of a pax header
 _CHECKSUM: Final = slice(148, 156)
 _REGULAR: Final = frozenset({b"0", b"\x00", b"7"})
 _WORDS: Final = {b"1": "a hard link", b"2": "a symbolic link", b"5": "a folder"}
+_KINDS: Final = {b"1": "link", b"2": "link", b"3": "device", b"4": "device", b"5": "folder", b"6": "device"}
 _BINARY: Final = 0x80  # GNU: the number is in base 256
 
 
 @dataclass(frozen=True)
 class Member:
-    """A regular file of an archive; `span` is its content, relative to the archive's source."""
+    """An entry of an archive; `span` is its content, relative to the archive's source.
+
+    `kind` is `file`, `link` (hard or symbolic), `folder` or `device`.
+    """
 
     name: str
     span: Span
+    kind: str = "file"
 
 
 @dataclass
@@ -81,6 +87,14 @@ def first_member(source: Source) -> Member | None:
         return None
 
 
+def looks_like(source: Source) -> bool:
+    """Return whether bytes begin with a tar header, whatever it is of; bounded, and never raises by itself."""
+    try:
+        return _head(source, 0) is not None
+    except FormatError:
+        return False
+
+
 def members(source: Source) -> Iterator[Member]:
     """Yield the regular files of an archive in order, until the two empty blocks that end it, or its last byte.
 
@@ -90,6 +104,20 @@ def members(source: Source) -> Iterator[Member]:
         LimitError: there are more than `MAX_MEMBERS`, or an extended header is too long.
         FormatError: a header is damaged, cut short, names a place outside, or is of a link, a device or a folder.
     """
+    return _walk(source, every=False)
+
+
+def entries(source: Source) -> Iterator[Member]:
+    """Yield the entries of an archive in order, of every kind; otherwise as `members`.
+
+    Raises:
+        LimitError: there are more than `MAX_MEMBERS`, or an extended header is too long.
+        FormatError: a header is damaged, cut short, names a place outside, or is of a kind that is not read (sparse).
+    """
+    return _walk(source, every=True)
+
+
+def _walk(source: Source, *, every: bool) -> Iterator[Member]:
     offset, extra = 0, _Extra()
     for _ in range(MAX_MEMBERS + 1):
         head = _head(source, offset)
@@ -100,9 +128,10 @@ def members(source: Source) -> Iterator[Member]:
         if head.kind in {b"L", b"x", b"g"}:
             data = _extended(source, head, start, size)
             _read_extended(head, data, extra)
-        else:
-            yield _member(head, start, extra, size)
-            size = size if extra.size is None else extra.size
+        elif not (every and head.kind == b"K"):  # the long target of a link, which is not followed
+            member = _entry(head, start, extra, size) if every else _member(head, start, extra, size)
+            yield member
+            size = member.span.size
             extra = _Extra()
         offset = start + -(-size // BLOCK) * BLOCK
     raise LimitError(f"more than MAX_MEMBERS ({MAX_MEMBERS}) members", offset=offset, field="tar")
@@ -131,6 +160,22 @@ def _member(head: _Head, start: int, extra: _Extra, size: int) -> Member:
     if not name or name.startswith("/") or ".." in name.split("/") or "\x00" in name:
         raise head.error(f"{name[:200]!r} leads out of the archive", "name")
     return Member(name, Span(start, start + (size if extra.size is None else extra.size)))
+
+
+def _entry(head: _Head, start: int, extra: _Extra, size: int) -> Member:
+    """Return an entry of any kind; only files and what looks like one (a name that ends with `/`) have content."""
+    kind, name = _KINDS.get(head.kind, "file" if head.kind in _REGULAR else ""), extra.name or head.name()
+    if not kind:
+        raise head.error(f"{name[:200]!r} is of kind {head.kind!r}, which is not read here", "member")
+    plain = name.rstrip("/")
+    if not plain or name.startswith("/") or ".." in name.split("/") or "\x00" in name:
+        raise head.error(f"{name[:200]!r} leads out of the archive", "name")
+    if kind == "file":
+        kind = "folder" if name.endswith("/") else kind
+        size = size if extra.size is None else extra.size
+    else:
+        size = 0
+    return Member(name, Span(start, start + size), kind)
 
 
 def _extended(source: Source, head: _Head, start: int, size: int) -> bytes:

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from checker.crypto.jose import (
     MAX_JSON_DEPTH,
-    fitting,
     looks_like_jws,
     parse_jws,
     read_json,
@@ -110,7 +109,6 @@ def test_the_vectors_of_the_rfcs_verify_and_one_changed_letter_does_not(
     found = verify_jws(jws, public)
     assert (found.algorithm, found.hash) == scheme
     assert jws.payload == base64.urlsafe_b64decode(payload + "==")
-    assert fitting(jws, [public, read_jwk(P256)])[0] == public
     other = payload[:5] + ("A" if payload[5] != "A" else "B") + payload[6:]
     (jws,) = parse_jws(f"{header}.{other}.{signature}".encode())
     with pytest.raises(InvalidSignatureError):
@@ -164,7 +162,6 @@ def test_a_mac_is_never_verified_by_a_public_key() -> None:
     for key in (RSA, P256, ED25519):
         with pytest.raises(UnsupportedAlgorithmError, match="MAC"):
             verify_jws(jws, read_jwk(key))
-    assert fitting(jws, [read_jwk(RSA)]) == ()
 
 
 def test_an_algorithm_of_another_kind_or_curve_is_refused() -> None:
