@@ -19,6 +19,7 @@ from checker.model.artifact import OneTimeKey
 MAX_LEVELS: Final = 8  # RFC 8554 section 6
 _ID: Final = 16  # bytes of I
 _BLOCK, _MESSAGE, _LEAF, _INNER = b"\x80\x80", b"\x81\x81", b"\x82\x82", b"\x83\x83"  # RFC 8554 3.1.2: D_PBLK ...
+_STEPS: Final = tuple(bytes([step]) for step in range(256))  # u8str of a chain's step, made once
 _HEIGHTS: Final = (5, 10, 15, 20, 25)
 # (hash, bytes of output) in the order in which SP 800-208 section 4 numbers them, from 5 (LMS) and 1 (LM-OTS) on.
 _FAMILIES: Final = (("sha-256", 32), ("sha-256", 24), ("shake256", 32), ("shake256", 24))
@@ -169,6 +170,8 @@ def _hasher(key: Key) -> Callable[[bytes], bytes]:
     size = key.size
     if key.hash == "shake256":
         return lambda data: hashlib.shake_256(data).digest(size)
+    if size == hashlib.sha256().digest_size:
+        return lambda data: hashlib.sha256(data).digest()
     return lambda data: hashlib.sha256(data).digest()[:size]
 
 
@@ -211,7 +214,7 @@ def _one_time_key(signature: _Signature, digest: bytes) -> bytes:
     for place, (digit, value) in enumerate(zip(digits(whole, width, count), signature.chains, strict=True)):
         head = start + place.to_bytes(2, "big")
         for step in range(digit, last):
-            value = hashed(head + bytes([step]) + value)  # noqa: PLW2901 - the walk along one chain
+            value = hashed(head + _STEPS[step] + value)  # noqa: PLW2901 - the walk along one chain
         ends.append(value)
     return hashed(start + _BLOCK + b"".join(ends))
 
