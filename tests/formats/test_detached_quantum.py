@@ -12,8 +12,8 @@ import pytest
 from checker.crypto.key_files import read_public_keys
 from checker.crypto.keyring import KeyRing
 from checker.crypto.keys import from_spki
-from checker.formats import detached
 from checker.formats._open import open_artifact
+from checker.formats._signatures import contract
 from checker.io.sources import FileSource
 from checker.model.artifact import Signature
 from checker.model.terms import Outcome
@@ -37,7 +37,7 @@ def judged(kit: Any, signer: material.Signer, signature: bytes, content: bytes =
 def test_the_scheme_is_found_and_neither_content_nor_key_may_differ(
     kit: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(detached, "MAX_MESSAGE", 10)  # a digest is enough, so that the limit does not matter
+    monkeypatch.setattr(contract, "MAX_MESSAGE", 10)  # a digest is enough, so that the limit does not matter
     signer = MAKERS[name]()
     signature = signer.sign(CONTENT)
     found = judged(kit, signer, signature)

@@ -44,8 +44,12 @@ def judge_raw(source: Source, data: bytes, keys: Sequence[PublicKey]) -> One:
     hashes = dict.fromkeys(each.hash for _, each in pairs if not needs_message(each.algorithm))
     whole = any(needs_message(each.algorithm) and not fits(key, len(data)) for key, each in pairs)
     message = message_of(source) if whole else None
-    digests = yield from digests_of(source, [name for name in hashes if name in USUAL])
     prehashed = yield from _prehashed(source, prehashes(data, keys))
+    if prehashed:
+        found = judge(data, keys, {}, message=message, prehashed=prehashed)
+        if found.outcome is Outcome.VALID:  # no other hash of a large file is needed
+            return found
+    digests = yield from digests_of(source, [name for name in hashes if name in USUAL])
     found = judge(data, keys, digests, message=message, prehashed=prehashed)
     rest = [name for name in hashes if name not in USUAL and supported(name)]
     if found.outcome is not Outcome.INVALID or not rest:
