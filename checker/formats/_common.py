@@ -12,7 +12,7 @@ from checker.errors import CryptoError, InvalidSignatureError, LimitError, Unsup
 from checker.formats._magic import known_magic
 from checker.io.digests import Literal, Piece
 from checker.io.limits import CHUNK, MAX_HEADER
-from checker.model.artifact import DigestCheck, KeyFacts, Signature, Source, Span, Weakness
+from checker.model.artifact import DigestCheck, KeyFacts, Recipient, Signature, Source, Span, Weakness
 from checker.model.terms import Outcome
 
 BLOCK: Final = 16  # bytes of an AES block
@@ -39,6 +39,8 @@ WEAKNESSES: Final = (
     "repeated-blocks",
     "biased-ciphertext",
 )
+PRE_STANDARD_KEM: Final = "pre-standard-kem"
+PRE_STANDARD_KEMS: Final = frozenset({"kyber-draft", "newhope"})
 WEAK_DIGESTS: Final = frozenset({"md5", "sha-1", "crc-32", "crc-16", "crc-16/xmodem"})
 
 
@@ -142,6 +144,14 @@ def _chain(signature: Signature) -> Iterable[Weakness]:
         yield Weakness(code="signer-revoked", message=f"the signer's certificate is revoked: {where}", where=where)
     if "purpose" in chain.error:
         yield Weakness(code="wrong-purpose", message=f"{where}: {chain.error}", where=where)
+
+
+def recipient_weaknesses(recipients: Iterable[Recipient]) -> Iterator[Weakness]:
+    """Yield the key encapsulations that were never standardised (criteria.md 3.7: letter, with a warning)."""
+    counts = Counter(each.algorithm for each in recipients if each.algorithm in PRE_STANDARD_KEMS)
+    for algorithm, count in sorted(counts.items()):
+        text = f"{count} recipients get the content key by {algorithm}, from before FIPS 203 and not maintained"
+        yield Weakness(code=PRE_STANDARD_KEM, message=text, where=algorithm)
 
 
 def digest_weaknesses(digests: Iterable[DigestCheck]) -> Iterator[Weakness]:

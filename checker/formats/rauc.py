@@ -50,6 +50,7 @@ WEAKNESSES: Final = (
     "key-in-clear",
     "trailing-data",
     "weak-key-transport",
+    common.PRE_STANDARD_KEM,
 )
 SIGNATURE: Final = "signature"  # the companion that makes a file one with a detached signature
 SIZE_FIELD: Final = 8  # bytes, big-endian
@@ -454,6 +455,7 @@ def _cipher_weaknesses(bundle: _Bundle, encryption: Encryption) -> Iterator[Weak
         text = "the manifest holds the content key, and the CMS message around it is not encrypted"
         yield Weakness(code="key-in-clear", message=text, where=str(bundle.layout.message))
     yield from _transports(bundle.opened.recipients)
+    yield from common.recipient_weaknesses(bundle.opened.recipients)
 
 
 def _void(bundle: _Bundle, encryption: Encryption) -> Iterator[Weakness]:

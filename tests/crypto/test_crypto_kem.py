@@ -22,6 +22,8 @@ from checker.crypto.kem import frodo, ml_kem
 from checker.crypto.kem.keys import secrets
 from checker.crypto.keyring import DecryptionKey, KeyRing, read_decryption_key
 from checker.errors import CryptoError, DecryptionError, FormatError, KeyMaterialError
+from checker.formats._common import recipient_weaknesses
+from checker.model.artifact import Recipient
 from tests.crypto import frodo_maker
 from tests.crypto import pq_vectors as vectors
 from tests.crypto.pq_material import der, name, oid
@@ -367,3 +369,9 @@ def test_a_damaged_kem_recipient_is_a_format_error_or_stays_closed() -> None:
 def test_base64_is_not_mistaken_for_a_bare_key() -> None:
     with pytest.raises(KeyMaterialError):
         read_decryption_key(base64.b64encode(bytes(14916)), "text")
+
+
+def test_drafts_are_warned_of_and_standards_are_not() -> None:
+    named = [Recipient(algorithm=each) for each in ("newhope", "ml-kem-768", "kyber-draft", "kyber-draft")]
+    found = [(item.code, item.where) for item in recipient_weaknesses(named)]
+    assert found == [("pre-standard-kem", "kyber-draft"), ("pre-standard-kem", "newhope")]
