@@ -38,7 +38,8 @@ _SEQUENCE: Final = 0x30
 _PEM: Final = re.compile(rb"-----BEGIN (PKCS7|CMS)-----([A-Za-z0-9+/=\s]*)-----END (?:PKCS7|CMS)-----")
 _PGP_ARMOR: Final = b"-----BEGIN PGP SIGNATURE-----"
 _PGP_SIGNATURE_TAG: Final = 2  # RFC 9580 section 5
-_PGP_VERSIONS: Final = frozenset({3, 4, 6})
+# Version, type (over a document), public-key algorithm and hash of signatures over files (RFC 9580 9.1, 9.5).
+_PGP_HEAD: Final = (frozenset({4, 6}), frozenset({0, 1}), frozenset({1, 3, 17, 19, 22, 27, 28}), frozenset(range(15)))
 
 
 def rsa_schemes(key: PublicKey) -> Iterator[Candidate]:
@@ -166,15 +167,17 @@ def looks_like_pgp(data: bytes) -> bool:
     tag = data[0] & 0x3F if new else data[0] >> 2 & 0x0F
     if tag != _PGP_SIGNATURE_TAG:
         return False
-    size = _packet_size(data, new=new)
-    # Several packets may follow each other; the version keeps most raw signatures apart from them (RFC 9580 5.2).
-    return size == len(data) or (0 < size < len(data) and data[_body_offset(data, new=new)] in _PGP_VERSIONS)
+    return _packet_size(data, new=new) == len(data) or _is_signature_head(data, new=new)
 
 
-def _body_offset(data: bytes, *, new: bool) -> int:
-    if new:
-        return 2 if data[1] < 192 else 3  # noqa: PLR2004 - RFC 9580 4.2.1
-    return 1 + {0: 1, 1: 2, 2: 4}[data[0] & 3]
+def _is_signature_head(data: bytes, *, new: bool) -> bool:
+    """Return whether a signature's body begins: several packets may follow, and the last may be cut (RFC 9580 5.2.3).
+
+    Version, type, public-key and hash algorithm keep raw signatures apart: one in some 10^8 begins like that.
+    """
+    start = (2 if data[1] < 192 else 3) if new else 1 + {0: 1, 1: 2, 2: 4}.get(data[0] & 3, 0)  # noqa: PLR2004 - 4.2.1
+    head = data[start : start + 4]
+    return len(head) == len(_PGP_HEAD) and all(value in known for value, known in zip(head, _PGP_HEAD, strict=True))
 
 
 def _packet_size(data: bytes, *, new: bool) -> int:

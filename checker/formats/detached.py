@@ -35,7 +35,9 @@ from checker.model.artifact import (
 from checker.model.terms import Outcome
 
 COMPANION: Final = "signature"
-WEAKNESSES: Final = (*common.WEAKNESSES, "unpinned-identity")
+# A signature over the whole file states no digest, and content is never decrypted here.
+_NEVER: Final = frozenset({"digest-mismatch", "repeated-blocks", "biased-ciphertext"})
+WEAKNESSES: Final = (*(code for code in common.WEAKNESSES if code not in _NEVER), "unpinned-identity")
 _KINDS: Final = "checker.formats._signatures"
 
 

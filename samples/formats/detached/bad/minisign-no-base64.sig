@@ -1,0 +1,4 @@
+untrusted comment: signature from minisign secret key
+!USpvGNQsAx+GoSPnmPaUwXWf3RnbO7+j0VUwhJ875yaONX4AySp4Fw9oygrxBBslZk6i6GvdSnqbZE6Kfq35ippY73qpZOYhAs=
+trusted comment: version 2.4.1
+hcclgk1EQMRHSgvj0L81QsNytr0Vw3C8h0FRjASZ6dYWaIwqWx8ZpZVEt/C7siDrcGQEUPnhVhrMqdX4oprNCQ==

@@ -1,0 +1,4 @@
+untrusted comment: signature from minisign secret key
+RUT2UhPepYTyb7Z5YQd6CMLY+FzLplsDZsjnNbE3nZmwji4Zm+4pRiLdu1KWsM5f0b2thCL8INoBSAiLZI7XRAiXvgxijXs9awU=
+trusted comment: timestamp:1795489066	file:fw.bin	hashed
+mxM8VYPZv8liVWV4VCVMg5pHBJl4jOT+xB16DybTLooB9K5qyvqbk1JYYRI5lDxEKajNLDb1Y+enMknUdnhMAw==

@@ -1,0 +1,1 @@
+MEYCIQDU1I67vwiieo+HcvNyo/xh1BZLWZZOVOLTsceadlSX6wIhAJXoxoMy6xeKkjV2fAhp/fs2GogFcu64RLnRdD2KIgTS
