@@ -11,7 +11,7 @@ from samples.build.formats._faults import certified
 
 
 def make(folder: Path) -> Case:
-    """Make the bundle by rauc; blocks that mksquashfs cannot compress lie as they are."""
+    """Make the bundle by rauc; its blocks lie as they are, not compressed."""
     content, root = folder / "content", folder / "keys" / "root.pem"
     for path in (content, root.parent):
         path.mkdir(exist_ok=True)
@@ -21,6 +21,6 @@ def make(folder: Path) -> Case:
     with tempfile.TemporaryDirectory() as name:
         person = certified(folder, Path(name))["signer"]
         signing = [f"--cert={person.certificate}", f"--key={person.key}", f"--signing-keyring={root}"]
-        run(["rauc", "bundle", *signing, content, target])
+        run(["rauc", "bundle", "--mksquashfs-args=-noI -noD -noF", *signing, content, target])
     command: list[str | Path] = ["rauc", "info", f"--keyring={root}", target]
     return Case(ours=["inspect", target, "--trust", root], peer="rauc info", command=command)

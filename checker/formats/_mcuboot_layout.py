@@ -38,11 +38,13 @@ KEYHASH: Final = 0x01
 PUBKEY: Final = 0x02
 HASHES: Final = {0x10: "sha-256", 0x11: "sha-384", 0x12: "sha-512"}
 RSA2048: Final = 0x20
+ECDSA224: Final = 0x21  # of images before 2023; bootloaders of today do not know it
 ECDSA: Final = 0x22
+ECDSA_KINDS: Final = frozenset({ECDSA224, ECDSA})
 RSA3072: Final = 0x23
 ED25519: Final = 0x24
 SIG_PURE: Final = 0x25
-SIGNATURES: Final = {RSA2048: "rsa-pss", ECDSA: "ecdsa", RSA3072: "rsa-pss", ED25519: "ed25519"}
+SIGNATURES: Final = {RSA2048: "rsa-pss", ECDSA224: "ecdsa", ECDSA: "ecdsa", RSA3072: "rsa-pss", ED25519: "ed25519"}
 ENC_RSA: Final = 0x30
 ENC_KW: Final = 0x31
 ENC_EC256: Final = 0x32
@@ -66,6 +68,7 @@ NAMES: Final = {
     0x11: "SHA384",
     0x12: "SHA512",
     RSA2048: "RSA2048_PSS",
+    ECDSA224: "ECDSA224",
     ECDSA: "ECDSA_SIG",
     RSA3072: "RSA3072_PSS",
     ED25519: "ED25519",

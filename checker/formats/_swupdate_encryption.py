@@ -122,11 +122,13 @@ def _trial(source: Source, span: Span, described: Encryption, secret: Secret) ->
         clear.read(max(0, clear.size - _IV_SIZE), _IV_SIZE)
     except (CryptoError, FormatError) as error:
         return Opened(encryption=replace(used, decrypted=False, note=str(error)), source=None, note=str(error))
-    return _judged(used, clear, head)
+    return _judged(used, clear, head, span.size - clear.size)
 
 
-def _judged(used: Encryption, clear: Source, head: bytes) -> Opened:
-    if common.plausible(head):
+def _judged(used: Encryption, clear: Source, head: bytes, padding: int) -> Opened:
+    """Judge a plaintext; right padding of n bytes comes out by chance once in 2^8n times, ASCII text once in 2^n."""
+    short = head.isascii() and len(head) == clear.size and len(head) + 8 * padding >= common.MIN_ASCII_SAMPLE
+    if common.plausible(head) or short:
         return Opened(encryption=replace(used, decrypted=True), source=clear)
     note = "decrypted, but the format has no digest of the plaintext, and this plaintext could be random"
     return Opened(encryption=replace(used, note=note), source=clear, note=note)

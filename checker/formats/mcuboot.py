@@ -242,7 +242,9 @@ def _stranger(identity: str) -> KeyFacts:
 
 
 def _kind(tlv: Tlv) -> _Kind:
-    return _Kind("rsa" if tlv.type in {mcu.RSA2048, mcu.RSA3072} else "ed25519" if tlv.type == mcu.ED25519 else "ec")
+    return _Kind(
+        {mcu.RSA2048: "rsa", mcu.RSA3072: "rsa", mcu.ED25519: "ed25519", mcu.ECDSA224: "ec-p224"}.get(tlv.type, "ec")
+    )
 
 
 @dataclass(frozen=True)
@@ -283,7 +285,7 @@ def _try(key: PublicKey, layout: Layout, view: _View, tlv: Tlv, *, pure: bool) -
     name = _hash_for(layout, tlv, key.facts)
     if tlv.type == mcu.ED25519:
         return common.check_message(key, "ed25519", "", view.digests[name], tlv.data)
-    data = tlv.data[: tlv.data[1] + 2] if tlv.type == mcu.ECDSA and len(tlv.data) > 1 else tlv.data
+    data = tlv.data[: tlv.data[1] + 2] if tlv.type in mcu.ECDSA_KINDS and len(tlv.data) > 1 else tlv.data
     salt = PSS_SALT if tlv.type in {mcu.RSA2048, mcu.RSA3072} else None
     return common.check_digest(key, mcu.SIGNATURES[tlv.type], name, view.digests[name], data, salt)
 
@@ -297,7 +299,7 @@ def _try_pure(key: PublicKey, view: _View, tlv: Tlv) -> tuple[Outcome, str]:
 
 
 def _encoding(tlv: Tlv, *, pure: bool) -> str:
-    if tlv.type == mcu.ECDSA:
+    if tlv.type in mcu.ECDSA_KINDS:
         padded = len(tlv.data) > 1 and len(tlv.data) > tlv.data[1] + 2
         return "DER, padded" if padded else "DER"
     if tlv.type == mcu.ED25519:

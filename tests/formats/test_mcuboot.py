@@ -218,6 +218,27 @@ def test_steering_tlvs_outside_the_signed_part_are_called_unprotected(kit: Any, 
     assert {"unprotected-metadata", "no-rollback-counter"} <= kit.codes(image)
 
 
+def test_the_old_signature_tlv_is_for_p224_only(kit: Any, keys: Path, imgtool: Any, tool: Any, tmp_path: Path) -> None:
+    private, public = tmp_path / "p224.pem", tmp_path / "p224.pub.pem"
+    tool("openssl", "ecparam", "-name", "secp224r1", "-genkey", "-noout", "-out", private)
+    tool("openssl", "ec", "-in", private, "-pubout", "-out", public)
+    tool("openssl", "ec", "-in", private, "-pubout", "-outform", "DER", "-out", tmp_path / "der")
+    data = imgtool().read_bytes()
+    area = read_layout(BytesSource("x", data)).unprotected
+    signature = tool("openssl", "dgst", "-sha256", "-sign", private, data=data[: area.start]).stdout
+    named = hashlib.sha256((tmp_path / "der").read_bytes()).digest()
+    extra = struct.pack("<HH", 1, 32) + named + struct.pack("<HH", 0x21, len(signature)) + signature
+    total = struct.pack("<HH", 0x6907, area.size + len(extra))
+    image = kit.open(data[: area.start] + total + data[area.start + 4 : area.end] + extra, keys=[public])
+    assert [(item.outcome, item.key.algorithm) for item in image.signatures] == [(Outcome.VALID, "ec-p224")]
+    modern = bytearray(imgtool("-k", keys / "ecdsa-p256.pem").read_bytes())
+    layout = read_layout(BytesSource("x", bytes(modern)))
+    place = next(tlv.span.start for tlv in layout.tlvs if tlv.type == 0x22)
+    modern[place - 4] = 0x21
+    image = kit.open(bytes(modern), keys=[keys / "ecdsa-p256.pub.pem"])
+    assert [item.outcome for item in image.signatures] == [Outcome.KEY_UNKNOWN]
+
+
 def test_slot_padding_and_trailer_are_tolerated_and_other_bytes_are_not(kit: Any, keys: Path, imgtool: Any) -> None:
     ring = {"keys": [keys / "ed25519.pub.pem"]}
     padded = imgtool("-k", keys / "ed25519.pem", "--pad", "--confirm")

@@ -223,6 +223,30 @@ def test_swupdate_decrypts_with_the_key_that_decrypts_here(
         assert oracle(data, "-k", pki / "root.pem", "-K", key) is good
 
 
+@pytest.mark.parametrize(
+    ("mode", "text", "decrypted"),
+    [
+        ("aes-256-cbc", b"THIS IS A TEST UPDATE FILE\n", True),  # 27 bytes and 5 of padding: by chance once in 2^67
+        ("aes-256-cbc", b"THIS IS A TEST UPDATE FILE, 31\n", None),
+        ("aes-256-cbc", b"\xff" + b"THIS IS A TEST UPDATE FILE", None),
+        ("aes-256-ctr", b"THIS IS A TEST UPDATE FILE\n", None),
+    ],
+)
+def test_a_short_text_counts_as_decrypted_where_its_padding_is_right_too(
+    kit: Any,
+    tool: Any,
+    aes_key: Path,
+    mode: str,
+    text: bytes,
+    decrypted: bool | None,  # noqa: FBT001
+) -> None:
+    data = aes(tool, text, mode=mode)
+    image = kit.open(
+        newc({"sw-description": describe(entry("a", data, f'encrypted = "{mode[:3]}-{mode[-3:]}-256"; ivt = "{IV}";')),
+              "a": data}), decryption=[aes_key])  # fmt: skip
+    assert image.images[0].encryption.decrypted is decrypted
+
+
 def test_a_wrong_key_decrypts_nothing(kit: Any, tool: Any, tmp_path: Path) -> None:
     sealed = aes(tool, FIRMWARE)
     (tmp_path / "wrong.key").write_text(f"{'11' * 32} {IV}\n")
