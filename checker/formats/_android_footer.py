@@ -100,8 +100,8 @@ def judge(source: Source, footer: Footer, context: Context) -> Judging:
 
 def _as_recovery(message: SignedMessage, found: Sequence[Signature], blank: Signature) -> Iterator[Signature]:
     """Yield the signatures; what recovery does not accept though the mathematics hold is invalid here."""
-    for signer, signature in zip(message.signers, found, strict=True):
-        fault = ""
+    for number, (signer, signature) in enumerate(zip(message.signers, found, strict=True)):
+        fault = "recovery looks at the first signer only" if number and signature.outcome is Outcome.VALID else ""
         if not message.detached:
             fault = "the message brings its own content"
         elif signer.attributes is not None:

@@ -210,6 +210,20 @@ def test_what_recovery_does_not_accept_is_invalid_though_openssl_would_take_it(o
     assert "does not know" in longer.signatures[0].note
 
 
+def test_a_message_without_a_signer_is_invalid(openssl: Openssl) -> None:
+    bare = openssl.run("crl2pkcs7", "-nocrl", "-certfile", "rsa.pem", "-outform", "DER")
+    artifact = opened(sealed(PLAIN, bare), keys=(openssl.certificate("rsa"),))
+    assert outcomes(artifact) == ["invalid"]
+    assert "no signer" in artifact.signatures[0].note
+
+
+def test_only_the_first_of_two_signers_counts(openssl: Openssl) -> None:
+    cms = openssl.cms(PLAIN[:-2], "rsa", "-noattr", "-signer", "other.pem", "-inkey", "other.key")
+    artifact = opened(sealed(PLAIN, cms), keys=(openssl.certificate("rsa"), openssl.certificate("other")))
+    assert outcomes(artifact) == ["valid", "invalid"]
+    assert "first signer only" in artifact.signatures[1].note
+
+
 def test_a_message_that_is_none_is_invalid() -> None:
     assert outcomes(opened(sealed(PLAIN, b"this is no CMS at all"))) == ["invalid"]
 

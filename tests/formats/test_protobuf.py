@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 
 import pytest
 from hypothesis import given
@@ -100,13 +99,11 @@ def test_a_field_of_another_wire_type_is_an_error() -> None:
         Message(bytes.fromhex("0a00"), "m").integer(1)
 
 
-def test_too_many_fields_are_refused_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    began = time.monotonic()
-    with pytest.raises(LimitError, match="MAX_FIELDS"):
-        _ = Message(b"\x08\x01" * (_protobuf.MAX_FIELDS + 1), "m").fields
-    assert time.monotonic() - began < 10
+def test_too_many_fields_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_protobuf, "MAX_FIELDS", 2)
     assert Message(b"\x08\x01" * 2, "m").count(1) == 2
+    with pytest.raises(LimitError, match="MAX_FIELDS"):
+        _ = Message(b"\x08\x01" * 3, "m").fields
 
 
 @given(st.binary(max_size=200))
