@@ -15,10 +15,10 @@ from typing import Any
 
 from asn1crypto import cms, core
 
-from checker.crypto import _asn1
+from checker.crypto import _asn1, composite
 from checker.crypto import _cms_structures as asn
 from checker.crypto._cms_envelope import EnvelopedMessage, Opened
-from checker.crypto._cms_structures import looks_like_cms
+from checker.crypto._cms_structures import looks_like_cms, looks_like_envelope
 from checker.crypto.algorithms import hash_facts
 from checker.crypto.certificates import Certificate, parse_certificate, rfc3339, scheme_of
 from checker.crypto.chains import assess
@@ -31,7 +31,7 @@ from checker.io.limits import MAX_CERTIFICATES
 from checker.model.artifact import Signature
 from checker.model.terms import Outcome
 
-__all__ = ["EnvelopedMessage", "Opened", "SignedMessage", "looks_like_cms"]
+__all__ = ["EnvelopedMessage", "Opened", "SignedMessage", "looks_like_cms", "looks_like_envelope"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +133,16 @@ class SignedMessage:
         if content_digest is None and attached is not None:
             content_digest, content = _digest_of(attached), lambda: attached
         job = _Job(self, content_digest, content, ring, as_of, purpose)
-        return tuple(job.run(signer) for signer in self.signers)
+        return tuple(part for signer in self.signers for part in _parts(job.run(signer)))
+
+
+def _parts(found: Signature) -> tuple[Signature, ...]:
+    """Return a composite signature as the two that it is made of, since each counts for what it is."""
+    if found.algorithm not in composite.SETS:
+        return (found,)
+    note = f"half of the composite {found.algorithm}, in which both are required"
+    note = f"{note}; {found.note}" if found.note else note
+    return tuple(replace(found, algorithm=name, note=note) for name in composite.SETS[found.algorithm].parts)
 
 
 def _digest_of(content: bytes) -> Callable[[str], bytes]:

@@ -5,6 +5,8 @@ All of them hash the message once when they verify, so that a digest over `Preha
 * ML-DSA (FIPS 204): mu, SHAKE256 over tr and M' (algorithm 8, line 6), is what cryptography verifies;
 * SLH-DSA (FIPS 205) and the schemes of RFC 8554 and RFC 8391: see `checker.crypto.hash_based`.
 
+A composite of ML-DSA and a classical scheme is verified as a whole: see `checker.crypto.composite`.
+
 `hash-ml-dsa-…` and `hash-slh-dsa-…` are the pre-hash variants (FIPS 204 5.4, FIPS 205 10.2), which sign a digest.
 """
 
@@ -20,6 +22,7 @@ from asn1crypto import core
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import mldsa
 
+from checker.crypto import composite
 from checker.crypto.algorithms import algorithm as table_line
 from checker.crypto.hash_based import lamport, lms, slh_dsa, wots, xmss
 from checker.crypto.hash_based._parts import Prehash
@@ -47,8 +50,10 @@ _READERS: Final[Mapping[str, Callable[[bytes], Any]]] = {
     "xmss-mt": xmss.forest_key,
     **{name: partial(slh_dsa.public_key, name) for name in slh_dsa.SETS},
     **{name: kind.from_public_bytes for name, (kind, _) in _MLDSA.items()},
+    **{name: partial(composite.public_key, name) for name in composite.SETS},
 }
-_MODULES: Final[Mapping[type, ModuleType]] = {wots.Key: wots, lms.Key: lms, xmss.Key: xmss, lamport.Key: lamport}
+_STATES: Final[Mapping[type, ModuleType]] = {wots.Key: wots, lms.Key: lms, xmss.Key: xmss, lamport.Key: lamport}
+_MODULES: Final[Mapping[type, ModuleType]] = {**_STATES, composite.Key: composite}
 STATEFUL: Final = frozenset({"lamport", "wots", "lms", "hss", "xmss", "xmss-mt"})
 
 
@@ -75,6 +80,8 @@ def schemes(algorithm: str, key: Any) -> tuple[tuple[str, str], ...]:  # noqa: A
     """Return the schemes and hashes that a raw signature by such a key may use, the likeliest first."""
     if isinstance(key, lamport.Key):
         return tuple((algorithm, name) for name in lamport.HASHES)
+    if isinstance(key, composite.Key):
+        return ((algorithm, key.parameters.hash),)
     if algorithm in STATEFUL:
         return ((algorithm, key.hash),)
     variants = tuple((PREHASHED + algorithm.removeprefix(PREHASHED), name) for name in HASHES)
@@ -143,7 +150,7 @@ def verify(
     signature: bytes,
     context: bytes = b"",
 ) -> None:
-    """Verify a signature by the digest that `prehash` names; `context` matters to the pre-hash variants only.
+    """Verify a signature by the digest that `prehash` names; `context` matters to pre-hash and composite forms only.
 
     Raises:
         InvalidSignatureError: it does not verify.
@@ -157,6 +164,8 @@ def verify(
         lamport.verify(key, signature, digest, hash_name)
     elif isinstance(key, slh_dsa.Key):
         slh_dsa.verify(key, signature, digest)
+    elif isinstance(key, composite.Key):
+        composite.verify(key, signature, digest, context)
     elif type(key) in _MODULES:
         _MODULES[type(key)].verify(key, signature, digest)
     else:
@@ -180,4 +189,4 @@ def _identifier(hash_name: str) -> bytes:
 
 def one_time(key: Any, signature: bytes) -> tuple[OneTimeKey, ...]:  # noqa: ANN401 - one of the schemes' own key types
     """Return the one-time keys that a verified signature used, the one over the message last; none without state."""
-    return _MODULES[type(key)].one_time(key, signature) if type(key) in _MODULES else ()
+    return _STATES[type(key)].one_time(key, signature) if type(key) in _STATES else ()

@@ -24,7 +24,7 @@ from checker.errors import UnsupportedAlgorithmError
 from checker.io.digests import hasher, supported
 
 FAMILIES = {
-    "signature": {"classical", "hash-based", "lattice", "none"},
+    "signature": {"classical", "hash-based", "lattice", "hybrid", "none"},
     "mac": {"keyed-hash"},
     "key-transport": {"classical", "symmetric", "lattice", "hybrid", ""},
 }
