@@ -14,7 +14,7 @@ from typing import Final
 from checker.errors import FormatError, LimitError
 from checker.formats import _tar, _zip
 from checker.formats._inflate import MAX_INFLATED, Inflated, compression
-from checker.io.limits import MAX_MEMBERS
+from checker.io.limits import CHUNK, MAX_MEMBERS
 from checker.io.sources import Window
 from checker.model.artifact import Source, Span, Weakness
 
@@ -112,11 +112,8 @@ class Container:
 
 
 def plain(name: str) -> str:
-    """Return a name without `./` before it and with one kind of slash."""
-    name = name.replace("\\", "/")
-    while name.startswith("./"):
-        name = name[2:]
-    return name
+    """Return a name with one kind of slash, and without the parts that mean nothing: `./a//b` is `a/b`."""
+    return "/".join(part for part in name.replace("\\", "/").split("/") if part not in {"", "."})
 
 
 def tar_compression(source: Source) -> str:
@@ -195,8 +192,7 @@ def _read_tar(source: Source, kind: str, limit: int) -> Container:
     if kind and end and content.read(end - 1, 1) == b"":
         raise FormatError("ends inside its last member", offset=source.size, field=form)
     oddities += _duplicates(files)
-    if not kind:
-        oddities += _tail(source, end)
+    oddities += _tail(content, end)
     return Container(form=form, files=tuple(files), oddities=tuple(oddities), sequential=bool(kind))
 
 
@@ -216,13 +212,13 @@ def _duplicates(files: list[Entry]) -> Iterator[Weakness]:
             yield Weakness(code="duplicate-member", message=text, where=name[:_TEXT])
 
 
-def _tail(source: Source, end: int) -> Iterator[Weakness]:
+def _tail(content: Source, end: int) -> Iterator[Weakness]:
     """Tell what follows the two empty blocks that end an archive."""
     at = -(-end // _tar.BLOCK) * _tar.BLOCK
-    step = 1024 * 1024
-    for start in range(at, source.size, step):
-        data = source.read(start, step)
+    while data := content.read(at, CHUNK):
         if data.strip(b"\x00"):
-            text = f"bytes follow the archive at {start + len(data) - len(data.lstrip(bytes(1))):#x}"
-            yield Weakness(code="trailing-data", message=text, where=str(Span(at, source.size)))
+            place = at + len(data) - len(data.lstrip(b"\x00"))
+            text = f"bytes follow the archive at {place:#x} of its tar"
+            yield Weakness(code="trailing-data", message=text, where=f"{place:#x}")
             return
+        at += len(data)

@@ -78,8 +78,11 @@ def judge(file: Entry, signed: Entry, context: Context) -> Judged:
     if data is None or signed.content is None:
         note = file.why or signed.why or f"the signature has more than MAX_SIGNATURE ({MAX_SIGNATURE}) bytes"
         return (Signature(outcome=Outcome.UNDECIDABLE, note=f"{file.name}: {note}"),)
-    if looks_like_jws(data):
-        found = judge_whole_jws(data, _content(signed.content), context)
+    if looks_like_jws(data) and signed.size > MAX_HEADER:
+        note = f"{signed.name} has more than MAX_HEADER ({MAX_HEADER}) bytes"
+        found: tuple[Signature, ...] = (Signature(outcome=Outcome.UNDECIDABLE, encoding="JWS", note=note),)
+    elif looks_like_jws(data):
+        found = judge_whole_jws(data, signed.content.read(0, signed.size), context)
     else:
         found = yield from _detached(BytesSource(file.name, data), signed.content, context)
     place = f"{file.name} over {signed.name}"
@@ -92,10 +95,6 @@ def judge(file: Entry, signed: Entry, context: Context) -> Judged:
         )
         for signature in found
     )
-
-
-def _content(source: Source) -> bytes:
-    return source.read(0, min(source.size, MAX_HEADER))
 
 
 def _detached(signature: Source, signed: Source, context: Context) -> Judged:

@@ -297,10 +297,10 @@ def _check_size(member: Member) -> None:
 
 
 def _check_names(members: Iterable[Member]) -> None:
-    """Refuse two members of one name; a backslash and a final slash make no difference."""
+    """Refuse two members of one name; backslashes and parts that mean nothing (`./a//b/`) make no difference."""
     seen: set[str] = set()
     for member in members:
-        name = member.name.replace("\\", "/").rstrip("/")
+        name = "/".join(part for part in member.name.replace("\\", "/").split("/") if part not in {"", "."})
         if name in seen:
             message = f"{member.name[:TEXT]!r} occurs twice: readers differ about which one counts"
             raise FormatError(message, offset=member.extent.start, field="zip name")

@@ -68,7 +68,7 @@ WEAKNESSES: Final = (
     "weak-cipher",
 )
 MAX_IMAGES: Final = 1000  # members that are listed one by one; the others are counted
-MAX_LISTS: Final = 64  # lists and manifests of one archive
+MAX_LISTS: Final = 1000  # lists and manifests of one archive
 MAX_TOLD: Final = 20  # places of one weakness; the others are counted
 _TITLES: Final = {"zip": "Zip archive"}
 
@@ -86,8 +86,9 @@ class _Found:
 
     @property
     def payload(self) -> tuple[Entry, ...]:
-        """Return the members that are neither a list nor a signature."""
-        other = {plain(pair.file.name) for pair in self.pairs} | set(self.listings)
+        """Return what is neither a list nor a signature; a manifest without a digest steers, so it is payload."""
+        other = {name for name, listing in self.listings.items() if listing.statements}
+        other |= {plain(pair.file.name) for pair in self.pairs}
         return tuple(entry for entry in self.container.files if plain(entry.name) not in other)
 
 

@@ -350,6 +350,15 @@ def test_manifests_signed_by_a_jws(kit: Any, keys: Path, public: Any) -> None:
     assert kit.open(packed(broken), **public).signatures[0].outcome is Outcome.INVALID
 
 
+def test_a_jws_by_a_key_of_the_same_kind_that_does_not_fit_is_invalid(kit: Any, keys: Path) -> None:
+    text = json.dumps({"files": [ENTRY]}).encode()
+    files = {"fw.bin": FIRMWARE, "manifest.jws": jws(keys / "ecdsa-p256.pem", text)}
+    artifact = kit.open(packed(files), keys=[keys / "stranger.pub.pem", keys / "rsa-2048.pub.pem"])
+    assert [signature.outcome for signature in artifact.signatures] == [Outcome.INVALID]
+    assert artifact.signatures[0].key.name == "stranger.pub.pem"
+    assert artifact.coverage.uncovered == artifact.coverage.payload
+
+
 def test_a_clear_signed_list_is_never_proved(kit: Any, tool: Any, tmp_path: Path, public: Any) -> None:
     text = listing(FILES)
     home = str(tmp_path)
@@ -454,6 +463,44 @@ def test_names_that_lead_out_are_refused(kit: Any, name: str) -> None:
 def test_a_sparse_member_is_refused(kit: Any) -> None:
     with pytest.raises(FormatError, match="is of kind"):
         kit.open(special(tarfile.GNUTYPE_SPARSE))
+
+
+def test_bytes_behind_a_tar_are_told_in_every_form(kit: Any) -> None:
+    whole = tar(FILES)
+    for data in (whole + b"more", gzip.compress(whole + b"more"), whole + bytes(200_000) + b"more"):
+        assert "trailing-data" in kit.codes(kit.open(data))
+    assert "trailing-data" not in kit.codes(kit.open(gzip.compress(whole + bytes(200_000))))
+
+
+def test_names_that_mean_the_same_are_duplicates(kit: Any, signed: Any, public: Any) -> None:
+    text = listing({"fw.bin": FIRMWARE})
+    files = {"fw.bin": FIRMWARE, ".//fw.bin": b"evil", "SHA256SUMS": text, "SHA256SUMS.sig": signed(text)}
+    artifact = kit.open(tar(files), **public)
+    assert {"duplicate-member", "digest-mismatch"} <= kit.codes(artifact)
+    assert len(artifact.coverage.uncovered) == 2
+    with pytest.raises(FormatError, match="twice"):
+        kit.open(packed({"a/b": b"1", "a//./b": b"2"}))
+
+
+def test_a_manifest_without_digests_is_payload_that_steers(kit: Any, signed: Any, public: Any) -> None:
+    text = listing({"fw.bin": FIRMWARE})
+    files = {
+        "fw.bin": FIRMWARE,
+        "manifest.json": b'{"version": "9"}',
+        "SHA256SUMS": text,
+        "SHA256SUMS.sig": signed(text),
+    }
+    artifact = kit.open(packed(files), **public)
+    assert kit.codes(artifact) == {"unauthenticated-member", "unprotected-metadata"}
+    assert sum(span.size for span in artifact.coverage.uncovered) == 16
+    assert (artifact.version.version, artifact.version.authentic) == ("9", False)
+
+
+def test_a_jws_over_a_large_member_is_undecidable(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("checker.formats._archive_signatures.MAX_HEADER", 100)
+    token = b"eyJhbGciOiJFUzI1NiJ9..AA"
+    artifact = kit.open(packed({"fw.bin": FIRMWARE, "fw.bin.jws": token}))
+    assert [signature.outcome for signature in artifact.signatures] == [Outcome.UNDECIDABLE]
 
 
 def test_what_is_no_archive_is_not_claimed(kit: Any) -> None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from checker.errors import FormatError, LimitError
 from checker.formats import _zip
-from checker.formats._zip_directory import END, Entry
+from checker.formats._zip_directory import END, Entry, extra_fields, large
 from checker.io.digests import DigestRequest, compute
 from checker.io.sources import BytesSource
 
@@ -309,6 +309,36 @@ def test_a_long_directory_is_refused_before_it_is_read() -> None:
         read(bytes(20 * 1024 * 1024) + end)
 
 
+def test_a_folder_with_content_and_a_backslash_are_told() -> None:
+    assert codes(made({"dir/": b"content"})) == ["malformed"]
+    assert codes(made({"a+b": b"x"}).replace(b"a+b", b"a\\b")) == ["malformed"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (struct.pack("<HHB", 5, 9, 1), "longer than all"),
+        (struct.pack("<HHBHHB", 0x9901, 1, 1, 0x9901, 1, 1), "occurs twice"),
+        (struct.pack("<HHB", 0, 9, 1), ""),
+    ],
+)
+def test_extra_fields_that_contradict_themselves_are_refused(extra: bytes, message: str) -> None:
+    if not message:
+        assert extra_fields(extra, 0) == {}
+        return
+    with pytest.raises(FormatError, match=message):
+        extra_fields(extra, 0)
+
+
+def test_zip64_sizes_come_from_their_field() -> None:
+    full = 0xFFFFFFFF
+    numbers = struct.pack("<QQ", 5_000_000_000, 6_000_000_000)
+    assert large(numbers, (full, full, 7), 0) == (5_000_000_000, 6_000_000_000, 7)
+    assert large(numbers, (1, full, full), 0) == (1, 5_000_000_000, 6_000_000_000)
+    with pytest.raises(FormatError, match="too short"):
+        large(numbers[:8], (full, full, 0), 0)
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_count_that_is_not_that_of_the_directory_is_refused(count: int) -> None:
     data = made({"a": b"a", "b": b"b"})
@@ -323,7 +353,7 @@ def test_other_volumes_are_refused() -> None:
         read(patched(data, data.rfind(END) + 4, b"\x01"))
 
 
-def test_one_hundred_thousand_members_are_read_in_bounded_time_and_memory(tmp_path: Path) -> None:
+def test_twenty_thousand_members_are_read_in_bounded_time_and_memory(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "many.zip", "w") as archive:
         for number in range(20_000):
             archive.writestr(f"{number}", b"")
