@@ -34,7 +34,7 @@ from checker.io.digests import digest
 from checker.model.terms import Outcome
 from tests.crypto import pq_material as material
 
-# From randombit/botan src/tests/data/pubkey/mldsa_composite.vec at 3f096300d6dfcb729cec2fab0a82bca60e901556, which has it
+# From randombit/botan src/tests/data/pubkey/mldsa_composite.vec at 3f096300d6dfcb729cec2fab0a82bca60e901556, taken
 # from the working group's test vectors: a certificate that signs itself with id-MLDSA44-RSA2048-PSS-SHA256.
 PUBLISHED = Path(__file__).parent / "data" / "composite_mldsa44_rsa2048_pss.txt"
 NOW = "2026-11-01T00:00:00Z"
