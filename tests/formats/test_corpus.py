@@ -198,7 +198,7 @@ def signs(artifact: Artifact) -> list[Signature]:
 
 def describe(text: str, signature: Signature, artifact: Artifact) -> str:
     """Compare every word of a described signature; return what no rule understood."""
-    key, said = signature.key, dict(artifact.facts)
+    key = signature.key
     rules: tuple[tuple[str, Callable[[re.Match[str]], bool]], ...] = (
         (r"\bover sw-description\b", lambda _: signature.covers == (_member_span(artifact, "sw-description"),)),
         (r"\bSecure Boot v2\b", lambda _: signature.where is not None and signature.where.size == 1216),
@@ -216,7 +216,10 @@ def describe(text: str, signature: Signature, artifact: Artifact) -> str:
         (r"\braw Ed25519\b", lambda _: signature.algorithm == "ed25519" and "raw" in signature.encoding),
         (r"\bEd25519\b", lambda _: signature.algorithm == "ed25519"),
         (r"-?SHA-?256\b", lambda _: signature.hash == "sha-256"),
-        (r"\bbundle v0\.3\b", lambda _: "0.3" in artifact.title + " ".join(said.values())),
+        (
+            r"\bbundle v0\.3\b",
+            lambda _: "bundle" in signature.encoding and "v0.3" in _bundle(artifact.name)["mediaType"],
+        ),
         (r"\b1 transparency log entry\b", lambda _: _log_entries(artifact) == 1),
         (r"\bstaging root\b", lambda _: "sigstore" in _issuer(artifact.name)),
     )
@@ -228,14 +231,17 @@ def describe(text: str, signature: Signature, artifact: Artifact) -> str:
     return re.sub(r"[\s,]", "", text)
 
 
+def _bundle(name: str) -> dict[str, Any]:
+    return dict(json.loads((CORPUS / "sigstore" / f"{name}.sigstore").read_text()))
+
+
 def _issuer(name: str) -> str:
-    material = json.loads((CORPUS / "sigstore" / f"{name}.sigstore").read_text())["verificationMaterial"]
-    return parse_certificate(base64.b64decode(material["certificate"]["rawBytes"]), "bundle").facts.issuer
+    raw = _bundle(name)["verificationMaterial"]["certificate"]["rawBytes"]
+    return parse_certificate(base64.b64decode(raw), "bundle").facts.issuer
 
 
 def _log_entries(artifact: Artifact) -> int:
-    found = next(value for name, value in artifact.facts if "log" in name)
-    return int(found.split()[0]) if found[:1].isdigit() else len(found.split(","))
+    return sum(name == "log index" for name, _ in artifact.facts)
 
 
 def _member_span(artifact: Artifact, name: str) -> Any:
