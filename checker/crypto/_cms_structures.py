@@ -5,7 +5,7 @@ asn1crypto's own classes refuse identifiers that they do not know; these keep th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from asn1crypto import cms, core
@@ -255,13 +255,22 @@ def looks_like_cms(data: bytes) -> bool:
 
     The first 32 bytes are enough.
     """
+    return _begins(data, KINDS)
+
+
+def looks_like_envelope(data: bytes) -> bool:
+    """Return whether the bytes begin like EnvelopedData or AuthEnvelopedData, in BER or DER."""
+    return _begins(data, frozenset({ENVELOPED, AUTH_ENVELOPED}))
+
+
+def _begins(data: bytes, kinds: Iterable[str]) -> bool:
     if len(data) < 2 or data[0] != 0x30:  # noqa: PLR2004 - tag and length of a SEQUENCE
         return False
     octets = data[1] & 0x7F if data[1] & 0x80 else 0
     if octets > _MAX_LENGTH_OCTETS:
         return False
     rest = data[2 + octets :]
-    return any(rest.startswith(core.ObjectIdentifier(oid).dump()) for oid in KINDS)
+    return any(rest.startswith(core.ObjectIdentifier(oid).dump()) for oid in kinds)
 
 
 def content_info(data: bytes, allowed: frozenset[str], what: str) -> tuple[str, Any]:
