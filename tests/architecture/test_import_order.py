@@ -12,6 +12,7 @@ LAYERS = (
     {"__init__", "errors", "model"},
     {"resources", "discovery", "io"},
     {"crypto", "description"},
+    {"transport"},
     {"formats"},
     {"probes"},
     {"rules"},

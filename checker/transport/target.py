@@ -1,0 +1,83 @@
+"""What is to be examined, and how: targets, and the options of one run."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Final
+
+from checker.crypto.keyring import KeyRing
+from checker.crypto.tls_identity import ClientIdentity
+
+DEFAULT_PORTS: Final = {"https": 443, "mqtts": 8883, "coaps": 5684, "tls": 443, "dtls": 5684}
+DATAGRAM_SCHEMES: Final = frozenset({"coaps", "dtls"})
+PARALLEL: Final = 8  # connections at once: what tls.md 3.3 measured as harmless for a server
+GENTLE_PARALLEL: Final = 2  # for small devices, which often hold two or three sessions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One endpoint. `server_name` is the reference identity and SNI (empty: the host); `path` a path or topic."""
+
+    scheme: str
+    host: str
+    port: int
+    server_name: str = ""
+    path: str = "/"
+
+    @property
+    def datagram(self) -> bool:
+        """Return whether it speaks DTLS."""
+        return self.scheme in DATAGRAM_SCHEMES
+
+    @property
+    def name(self) -> str:
+        """Return the name that the certificate must carry."""
+        return self.server_name or self.host
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clock:
+    """Time as an argument: wall-clock instants for transcripts, and a monotonic counter in seconds."""
+
+    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    counter: Callable[[], float] = time.perf_counter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to examine. Times are in seconds.
+
+    `credentials` replace those that are made up of `identity` (`foreign_ca`, `expired`, `self_signed`): an expired one of
+    the right authority can only come from outside.
+
+    `timeout` bounds one connection from its first byte to its last, however slowly bytes drip in. `rate` is connections
+    per second at most, 0 for no limit. `enumerate_all` names every accepted suite, group and scheme and not only the
+    offenders: more connections. `plaintext_port` is where the same service may answer without TLS (None: the usual
+    port of the scheme, unless the target's own port is unusual; 0: do not ask).
+    """
+
+    as_of: str
+    ring: KeyRing = field(default_factory=KeyRing.empty)
+    identity: ClientIdentity | None = None
+    credentials: Mapping[str, ClientIdentity] = field(default_factory=lambda: MappingProxyType({}))
+    pins: tuple[str, ...] = ()
+    alpn: tuple[str, ...] = ()
+    timeout: float = 3.0
+    parallel: int = PARALLEL
+    gentle: bool = False
+    rate: float = 0.0
+    enumerate_all: bool = False
+    touch_application: bool = True
+    plaintext_port: int | None = None
+    clock: Clock = field(default_factory=Clock)
+    random: Callable[[int], bytes] = secrets.token_bytes
+
+    @property
+    def cap(self) -> int:
+        """Return how many connections to one endpoint may be open at once."""
+        return min(self.parallel, GENTLE_PARALLEL) if self.gentle else max(1, self.parallel)
