@@ -15,8 +15,10 @@ def make(folder: Path) -> Case:
     content = payload(folder / "content", SIZE)
     for command in (
         "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -subj /CN=signer -out signer.pem",
-        f"openssl cms -sign -binary -nodetach -in {content.name} -signer signer.pem -inkey key.pem -outform DER "
-        "-out big.p7m",
+        (
+            f"openssl cms -sign -binary -nodetach -in {content.name} -signer signer.pem -inkey key.pem -outform DER "
+            "-out big.p7m"
+        ),
     ):
         subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
     big, signer = folder / "big.p7m", folder / "signer.pem"
