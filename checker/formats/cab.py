@@ -43,8 +43,9 @@ from checker.model.artifact import (
 )
 from checker.model.terms import Outcome
 
+_NEVER: Final = frozenset({"repeated-blocks", "biased-ciphertext"})  # content is never decrypted here
 WEAKNESSES: Final = (
-    *common.WEAKNESSES,
+    *(code for code in common.WEAKNESSES if code not in _NEVER),
     "checksum-only",
     "unprotected-metadata",
     "unprotected-member",

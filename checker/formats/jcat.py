@@ -30,8 +30,9 @@ from checker.model.artifact import (
     Weakness,
 )
 
+_NEVER: Final = frozenset({"repeated-blocks", "biased-ciphertext"})  # content is never decrypted here
 WEAKNESSES: Final = (
-    *common.WEAKNESSES,
+    *(code for code in common.WEAKNESSES if code not in _NEVER),
     "checksum-only",
     "duplicate-member",
     "missing-member",
