@@ -9,10 +9,13 @@ from typing import Any
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from checker.crypto.keys import from_raw
+from checker.crypto.signatures import verify_message, with_one_time
 from checker.io.sources import BytesSource
 from checker.model.artifact import Artifact, Encryption, Image, KeyFacts, Recipient, Signature, Span
 from checker.model.terms import Outcome, Reason
 from checker.probes.corpus import PROBE
+from tests.crypto import pq_material
 
 OLD, NEW = b"firmware 2.4.0 " * 40, b"firmware 2.4.1 " * 40
 ZERO = bytes(16)
@@ -289,3 +292,29 @@ def test_an_index_that_cannot_be_read_is_unknown(lab: Any, image: Any) -> None:
 def test_without_stateful_signatures_there_is_no_index(lab: Any, image: Any) -> None:
     lab.artifact(image(b"x"), b"x")
     assert lab.one(PROBE, "one_time_index").unavailable is Reason.MISSING_FIELD
+
+
+def signed_lms(lab: Any, image: Any, name: str, leaf: int, content: bytes) -> None:
+    """Sign with the LMS of another implementation, and judge it as the detached format does."""
+    signer = pq_material.hss(b"corpus", start=leaf)
+    key, signature = from_raw("hss", signer.raw), signer.sign(content)
+    verify_message(key, "hss", "", content, signature)
+    valid = Signature(outcome=Outcome.VALID, algorithm="hss", key=key.facts)
+    lab.artifact(image(content, signatures=(with_one_time(valid, key, signature),)), content, name=name)
+
+
+def test_two_real_signatures_by_one_leaf_are_a_repeat_that_names_both_artifacts(lab: Any, image: Any) -> None:
+    signed_lms(lab, image, "a", 3, b"release 1")
+    signed_lms(lab, image, "b", 3, b"release 2")
+    values = lab.one(PROBE, "one_time_index").values
+    assert (values["scheme"], values["index"], values["repeated"]) == ("lms", 3, True)
+    assert values["where"] == ["a", "b"]
+
+
+def test_the_next_leaf_and_the_same_bytes_again_are_no_repeat(lab: Any, image: Any) -> None:
+    signed_lms(lab, image, "a", 3, b"release 1")
+    signed_lms(lab, image, "b", 4, b"release 2")
+    signed_lms(lab, image, "copy", 3, b"release 1")
+    found = [item.values for item in lab.run(PROBE) if item.kind == "one_time_index"]
+    assert [(item["index"], item["repeated"]) for item in found] == [(3, False), (4, False)]
+    assert all("where" not in item for item in found)
