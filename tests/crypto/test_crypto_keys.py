@@ -105,7 +105,7 @@ def test_a_private_key_is_refused_where_a_public_one_belongs(pki: Any) -> None:
 def test_the_published_keys_are_those_of_the_corpus_and_of_named_sources(corpus: Path, pki: Any) -> None:
     found = {}
     paths = (*corpus.rglob("*.pub.pem"), *corpus.rglob("*pubkey.pem"), *corpus.rglob("*.x509.pem"),
-             *corpus.rglob("*_pub.pem"), *corpus.rglob("*.cert.pem"), *beside)  # fmt: skip
+             *corpus.rglob("*_pub.pem"), *corpus.rglob("*.cert.pem"))  # fmt: skip
     for path in paths:
         key = read_public_key(path.read_bytes(), path.name)
         found[key.spki_sha256] = key.facts.published
