@@ -9,25 +9,34 @@ The format knows no encryption, no key id and no rollback counter.
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from checker.crypto.keys import PublicKey
 from checker.crypto.signatures import Candidate
-from checker.errors import FormatError, LimitError
 from checker.formats import _common as common
 from checker.formats import _tar
-from checker.formats._inflate import MAX_INFLATED, Inflated, compression, inflate
-from checker.formats._mender_header import Header, read_header, read_manifest, read_version
+from checker.formats._mender_header import Header
+from checker.formats._mender_layout import (
+    AT_HEADER,
+    AT_HEADER_AUGMENT,
+    AT_SIGNATURE,
+    AT_VERSION,
+    AUGMENT,
+    FOLDER,
+    SIGNATURE,
+    VERSION,
+    File,
+    Layout,
+    contents,
+    read_layout,
+)
 from checker.formats._raw_signature import from_base64, judge
 from checker.formats.contract import Context, Format, Parse
 from checker.io.digests import DigestRequest, digest
-from checker.io.limits import MAX_HEADER, MAX_MEMBERS
 from checker.io.reader import Reader
-from checker.io.sources import BytesSource, Window
 from checker.model.artifact import (
     INEXPRESSIBLE,
     Artifact,
@@ -52,64 +61,8 @@ WEAKNESSES: Final = (
     "unauthenticated-member",
     "unreferenced-member",
 )
-VERSION, MANIFEST, SIGNATURE, AUGMENT = "version", "manifest", "manifest.sig", "manifest-augment"
-_ARCHIVE: Final = r"\.tar(?:\.gz|\.xz|\.zst)?"
-# The order that installers demand; every member has its place.
-_ORDER: Final = tuple(
-    re.compile(pattern)
-    for pattern in (
-        re.escape(VERSION),
-        re.escape(MANIFEST),
-        re.escape(SIGNATURE),
-        re.escape(AUGMENT),
-        "header" + _ARCHIVE,
-        "header-augment" + _ARCHIVE,
-        "data/([0-9]{4})" + _ARCHIVE,
-    )
-)
-_VERSION, _MANIFEST, _SIGNATURE, _AUGMENT, _HEADER, _HEADER_AUGMENT, _DATA = range(7)
-_ONCE: Final = range(_DATA)
-_FOLDER: Final = len("data/0000")
-MAX_FILES: Final = MAX_MEMBERS
 MAX_OPENED: Final = 16  # files of one payload: reading many small ones out of one compressed archive takes long
 MAX_COMPRESSED: Final = 2  # compressed containers inside one another: going back in one costs a pass over all above
-
-
-@dataclass(frozen=True, kw_only=True)
-class _File:
-    """One payload file. `span` is its content in the artifact, or its whole data archive where that is compressed."""
-
-    name: str  # as in the manifest: data/0000/rootfs.img
-    number: int  # of the payload
-    source: Source = field(repr=False)
-    span: Span
-    end: int = 0  # in the decompressed archive
-    compressed: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Layout:
-    """The members by place, what the manifests say, and the files inside the data archives."""
-
-    version: int
-    manifest: _tar.Member
-    places: Mapping[int, tuple[_tar.Member, ...]]
-    stated: Mapping[str, str]
-    augmented: Mapping[str, str]
-    header: Header | None
-    header_note: str
-    files: tuple[_File, ...]
-    closed: Mapping[str, str]  # data archives that cannot be read, and why
-    end: int  # of the last member
-
-    def one(self, place: int) -> _tar.Member | None:
-        """Return the only member of a place."""
-        return next(iter(self.places.get(place, ())), None)
-
-    @property
-    def archives(self) -> tuple[_tar.Member, ...]:
-        """Return the data archives."""
-        return self.places.get(_DATA, ())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,10 +70,10 @@ class _Bundle:
     """Everything about the artifact that the verdicts are made of."""
 
     source: Source
-    layout: _Layout
+    layout: Layout
     signatures: tuple[Signature, ...]
     checks: Mapping[str, tuple[DigestCheck, ...]]  # by name in the manifest
-    unnamed: tuple[_File, ...]
+    unnamed: tuple[File, ...]
     depth: int
 
     @property
@@ -136,7 +89,7 @@ class _Bundle:
     @property
     def header_holds(self) -> bool:
         """Return whether the header archive is the one that the manifest names."""
-        member = self.layout.one(_HEADER)
+        member = self.layout.one(AT_HEADER)
         return member is not None and bool(self.checks.get(member.name)) and _all_match(self.checks[member.name])
 
 
@@ -152,12 +105,12 @@ def _detect(source: Source, context: Context) -> bool:  # noqa: ARG001 - the con
 
 
 def _parse(source: Source, context: Context) -> Parse:
-    layout = _read_layout(source)
+    layout = read_layout(source)
     signatures = _signatures(source, layout, context)
     valid = any(signature.outcome is Outcome.VALID for signature in signatures)
     checks: dict[str, list[DigestCheck]] = defaultdict(list)
-    unnamed: list[_File] = []
-    for name, content, span in _contents(source, layout):
+    unnamed: list[File] = []
+    for name, content, span in contents(source, layout):
         # One at a time and in order, so that a compressed archive is decompressed once, going forward.
         request = DigestRequest.over("sha-256", content)
         answers = yield (request,)
@@ -165,7 +118,7 @@ def _parse(source: Source, context: Context) -> Parse:
         if found is not None:
             checks[name].append(found)
         else:
-            unnamed.append(_File(name=name, number=0, source=content, span=span))
+            unnamed.append(File(name=name, number=0, source=content, span=span))
     for check in (*_unreadable(layout, valid=valid), *_missing(layout, checks, valid=valid)):
         checks[check.name].append(check)
     done = {name: tuple(found) for name, found in checks.items()}
@@ -180,117 +133,10 @@ def _parse(source: Source, context: Context) -> Parse:
     return _artifact(bundle)
 
 
-# The archive
+# The digests
 
 
-def _read_layout(source: Source) -> _Layout:
-    places, end = _places(source)
-    texts = {}
-    for place, member in (
-        (place, found[0]) for place, found in places.items() if place in {_VERSION, _MANIFEST, _AUGMENT}
-    ):
-        texts[place] = Reader(source, member.span.start, member.span.end).take(member.span.size, member.name)
-    if _VERSION not in texts or _MANIFEST not in texts:
-        raise FormatError("there is no version or no manifest", field="tar")
-    header, note = _read_header(source, next(iter(places.get(_HEADER, ())), None))
-    files, closed = _files(source, places.get(_DATA, ()))
-    return _Layout(
-        version=read_version(texts[_VERSION]),
-        manifest=places[_MANIFEST][0],
-        places=places,
-        stated=read_manifest(texts[_MANIFEST], MANIFEST),
-        augmented=read_manifest(texts[_AUGMENT], AUGMENT) if _AUGMENT in texts else {},
-        header=header,
-        header_note=note,
-        files=files,
-        closed=closed,
-        end=end,
-    )
-
-
-def _places(source: Source) -> tuple[dict[int, tuple[_tar.Member, ...]], int]:
-    """Return the members by their place in the order, and where the last one ends."""
-    places: dict[int, tuple[_tar.Member, ...]] = {}
-    before, end = 0, 0
-    for member in _tar.members(source):
-        if member.span.end > source.size:
-            raise FormatError("ends behind the file", offset=member.span.start, field=member.name[:200])
-        place = next((place for place, pattern in enumerate(_ORDER) if pattern.fullmatch(member.name)), None)
-        if place is None or place < before or (place in _ONCE and place in places):
-            text = f"{member.name[:200]!r} has no place here; the order is version, manifest, header, data"
-            raise FormatError(text, offset=member.span.start, field="tar")
-        places[place] = (*places.get(place, ()), member)
-        before, end = place, member.span.end
-    return places, end
-
-
-def _read_header(source: Source, member: _tar.Member | None) -> tuple[Header | None, str]:
-    """Return what the header archive says, or why it cannot be read."""
-    if member is None:
-        raise FormatError("there is no header archive", field="tar")
-    kind = compression(source.read(member.span.start, 8))
-    if kind == "zstd":
-        return None, f"cannot read {member.name}: zstd"
-    if kind:
-        return read_header(BytesSource(member.name, inflate(source, member.span, kind))), ""
-    if member.span.size > MAX_HEADER:
-        raise LimitError(f"more than MAX_HEADER ({MAX_HEADER}) bytes", offset=member.span.start, field=member.name)
-    return read_header(Window(source, member.name, member.span.start, member.span.size)), ""
-
-
-def _files(source: Source, archives: Iterable[_tar.Member]) -> tuple[tuple[_File, ...], dict[str, str]]:
-    """Return the files of all data archives, and which archives cannot be read."""
-    files: list[_File] = []
-    closed: dict[str, str] = {}
-    room = MAX_INFLATED
-    for archive in archives:
-        kind = compression(source.read(archive.span.start, 8))
-        if kind == "zstd":
-            closed[archive.name] = f"cannot read {archive.name}: zstd"
-            continue
-        found = list(_inside(source, archive, kind, room))
-        room -= max((file.end for file in found), default=0) if kind else 0
-        files += found
-        if len(files) > MAX_FILES:
-            raise LimitError(f"more than {MAX_FILES} payload files", offset=archive.span.start, field=archive.name)
-    return tuple(files), closed
-
-
-def _inside(source: Source, archive: _tar.Member, kind: str, room: int) -> Iterator[_File]:
-    """Yield the files of a data archive; decompressed, it may take at most `room` bytes."""
-    plain = Window(source, archive.name, archive.span.start, archive.span.size)
-    content = Inflated(source, archive.span, kind) if kind else plain
-    folder = archive.name[:_FOLDER]
-    for member in _tar.members(content):
-        start = archive.span.start + member.span.start
-        span = archive.span if kind else Span(start, start + member.span.size)
-        if not kind and span.end > archive.span.end:
-            raise FormatError(f"{member.name[:200]!r} ends behind its archive", offset=start, field=archive.name)
-        if kind and member.span.end > room:
-            text = f"payloads of more than MAX_INFLATED ({MAX_INFLATED}) bytes"
-            raise LimitError(text, offset=archive.span.start, field=archive.name)
-        name = f"{folder}/{member.name}"
-        yield _File(
-            name=name,
-            number=int(folder[-4:]),
-            source=Window(content, name, member.span.start, member.span.size),
-            span=span,
-            end=member.span.end,
-            compressed=bool(kind),
-        )
-
-
-def _contents(source: Source, layout: _Layout) -> Iterator[tuple[str, Source, Span]]:
-    """Yield what a manifest may name, with its content and where it lies."""
-    for place in (_VERSION, _HEADER, _HEADER_AUGMENT):
-        member = layout.one(place)
-        if member is not None:
-            yield member.name, Window(source, member.name, member.span.start, member.span.size), member.span
-    for file in layout.files:
-        yield file.name, file.source, file.span
-
-
-def _check(layout: _Layout, name: str, span: Span, actual: bytes, *, valid: bool) -> DigestCheck | None:
+def _check(layout: Layout, name: str, span: Span, actual: bytes, *, valid: bool) -> DigestCheck | None:
     """Return the comparison with the signed manifest, else with the augmented one, which nobody signed."""
     expected = layout.stated.get(name) or layout.augmented.get(name)
     if expected is None:
@@ -307,13 +153,13 @@ def _check(layout: _Layout, name: str, span: Span, actual: bytes, *, valid: bool
     )
 
 
-def _unreadable(layout: _Layout, *, valid: bool) -> Iterator[DigestCheck]:
+def _unreadable(layout: Layout, *, valid: bool) -> Iterator[DigestCheck]:
     """Yield the digests of files that lie in archives which cannot be read."""
     for archive in layout.archives:
         if archive.name not in layout.closed:
             continue
         for name, expected in layout.stated.items():
-            if name.startswith(archive.name[:_FOLDER] + "/"):
+            if name.startswith(archive.name[:FOLDER] + "/"):
                 yield DigestCheck(
                     name=name,
                     algorithm="sha-256",
@@ -325,10 +171,10 @@ def _unreadable(layout: _Layout, *, valid: bool) -> Iterator[DigestCheck]:
                 )
 
 
-def _missing(layout: _Layout, checks: Mapping[str, object], *, valid: bool) -> Iterator[DigestCheck]:
+def _missing(layout: Layout, checks: Mapping[str, object], *, valid: bool) -> Iterator[DigestCheck]:
     """Yield the digests of files that the manifest names and the archive does not hold, as when it is cut short."""
     for name, expected in layout.stated.items():
-        closed = any(name.startswith(archive[:_FOLDER] + "/") for archive in layout.closed)
+        closed = any(name.startswith(archive[:FOLDER] + "/") for archive in layout.closed)
         if name not in checks and not closed:
             note = "the archive does not hold it"
             yield DigestCheck(
@@ -347,9 +193,9 @@ def _schemes(key: PublicKey) -> Iterator[Candidate]:
         yield Candidate("ecdsa", "sha-256")
 
 
-def _signatures(source: Source, layout: _Layout, context: Context) -> tuple[Signature, ...]:
+def _signatures(source: Source, layout: Layout, context: Context) -> tuple[Signature, ...]:
     manifest = layout.manifest
-    member = layout.one(_SIGNATURE)
+    member = layout.one(AT_SIGNATURE)
     if member is None:
         return (Signature(outcome=Outcome.ABSENT, note=f"there is no {SIGNATURE}"),)
     content = source.read(manifest.span.start, manifest.span.size)
@@ -367,7 +213,9 @@ def _signatures(source: Source, layout: _Layout, context: Context) -> tuple[Sign
 
 def _artifact(bundle: _Bundle) -> Artifact:
     layout, header = bundle.layout, bundle.layout.header
-    whole = tuple(check for place in (_VERSION, _HEADER, _HEADER_AUGMENT) for check in _place_checks(bundle, place))
+    whole = tuple(
+        check for place in (AT_VERSION, AT_HEADER, AT_HEADER_AUGMENT) for check in _place_checks(bundle, place)
+    )
     return Artifact(
         format="mender",
         title=f"Mender artifact (.mender), version {layout.version}",
@@ -434,13 +282,13 @@ def _coverage(bundle: _Bundle) -> Coverage:
         payload=payload,
         uncovered=tuple(span for span in payload if span in wrong or not bundle.reached),
         metadata=fields if held else (),
-        unprotected_metadata=(() if held else fields) + (("header-augment",) if layout.one(_HEADER_AUGMENT) else ()),
+        unprotected_metadata=(() if held else fields) + (("header-augment",) if layout.one(AT_HEADER_AUGMENT) else ()),
         size_bound=(bundle.reached and not wrong) if known else None,
     )
 
 
-def _named_inside(layout: _Layout, archive: _tar.Member) -> bool:
-    return any(name.startswith(archive.name[:_FOLDER] + "/") for name in layout.stated)
+def _named_inside(layout: Layout, archive: _tar.Member) -> bool:
+    return any(name.startswith(archive.name[:FOLDER] + "/") for name in layout.stated)
 
 
 def _steering(header: Header | None) -> Iterator[str]:
@@ -460,7 +308,7 @@ def _steering(header: Header | None) -> Iterator[str]:
 
 def _images(bundle: _Bundle) -> Iterator[Image]:
     """Yield one image per payload, then the files of payloads that have several, and the scripts of the header."""
-    groups: dict[int, list[_File]] = defaultdict(list)
+    groups: dict[int, list[File]] = defaultdict(list)
     for file in bundle.layout.files:
         groups[file.number].append(file)
     for number, files in groups.items():
@@ -480,7 +328,7 @@ def _type(bundle: _Bundle, number: int) -> str:
     return payloads[number].type if number < len(payloads) else ""
 
 
-def _image(bundle: _Bundle, file: _File, role: str, count: int = 1) -> Image:
+def _image(bundle: _Bundle, file: File, role: str, count: int = 1) -> Image:
     closed = count > MAX_OPENED or (file.compressed and bundle.depth >= MAX_COMPRESSED)
     return Image(
         id=file.name,
@@ -496,7 +344,7 @@ def _image(bundle: _Bundle, file: _File, role: str, count: int = 1) -> Image:
     )
 
 
-def _several(bundle: _Bundle, number: int, files: Sequence[_File]) -> Image:
+def _several(bundle: _Bundle, number: int, files: Sequence[File]) -> Image:
     """Return a payload of several files: one component for one update module."""
     return Image(
         id=f"data/{number:04d}",
@@ -510,7 +358,7 @@ def _several(bundle: _Bundle, number: int, files: Sequence[_File]) -> Image:
 
 
 def _closed(bundle: _Bundle, archive: _tar.Member) -> Image:
-    folder = archive.name[:_FOLDER]
+    folder = archive.name[:FOLDER]
     checks = (check for checks in bundle.checks.values() for check in checks if check.name.startswith(f"{folder}/"))
     return Image(
         id=archive.name,
@@ -524,7 +372,7 @@ def _closed(bundle: _Bundle, archive: _tar.Member) -> Image:
 
 
 def _scripts(bundle: _Bundle) -> Iterator[Image]:
-    member, header = bundle.layout.one(_HEADER), bundle.layout.header
+    member, header = bundle.layout.one(AT_HEADER), bundle.layout.header
     if member is None or header is None:
         return
     for name, size in header.scripts:
@@ -537,7 +385,7 @@ def _facts(bundle: _Bundle) -> Iterator[tuple[str, str]]:
     layout, header = bundle.layout, bundle.layout.header
     yield "members", str(sum(len(found) for found in layout.places.values()))
     yield "payload files", str(len(layout.files))
-    archive = layout.one(_HEADER)
+    archive = layout.one(AT_HEADER)
     if header is None:
         yield "header", layout.header_note
         return
@@ -569,7 +417,7 @@ def _weaknesses(bundle: _Bundle) -> Iterator[Weakness]:
 def _member_weaknesses(bundle: _Bundle) -> Iterator[Weakness]:
     layout = bundle.layout
     held = (name for name, checks in bundle.checks.items() if any(check.covers for check in checks))
-    present = {name for name, _, _ in _contents(bundle.source, layout)} | set(held)
+    present = {name for name, _, _ in contents(bundle.source, layout)} | set(held)
     for name in sorted((layout.stated.keys() | layout.augmented.keys()) - present):
         yield Weakness(code="missing-member", message=f"the manifest names {name}, which is not there", where=name)
     for file in bundle.unnamed:

@@ -17,7 +17,7 @@ import pytest
 
 from checker.crypto.signatures import ecdsa_raw
 from checker.errors import FormatError, LimitError
-from checker.formats import _inflate, _tar, mender
+from checker.formats import _inflate, _mender_layout, _tar
 from checker.formats._mender_header import MAX_JSON
 from checker.formats.mender import FORMAT
 from checker.io.sources import BytesSource
@@ -420,7 +420,7 @@ def test_a_header_bomb_is_refused_before_it_unfolds(kit: Any) -> None:
 
 
 def test_a_payload_bomb_is_refused_at_its_limit(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mender, "MAX_INFLATED", 1024 * 1024)
+    monkeypatch.setattr(_mender_layout, "MAX_INFLATED", 1024 * 1024)
     data = build(data=gzip.compress(tar([("fw.bin", bytes(2 * 1024 * 1024))])))
     with pytest.raises(LimitError, match="MAX_INFLATED"):
         kit.open(data)
