@@ -13,7 +13,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from checker.crypto.jose import read_json
@@ -31,9 +31,7 @@ _SIDE: Final = re.compile(r"(?i)\.(md5|sha-?\d+|b2)(sums?)?(\.txt)?$")
 _GNU: Final = re.compile(r"(\\?)([0-9A-Fa-f]{32,128})(?: [ *]|\t)(.+)")
 _BSD: Final = re.compile(r"(\\?)([A-Za-z0-9/-]{2,12}) ?\((.+)\) ?= ?([0-9A-Fa-f]{8,128}|[A-Za-z0-9+/]+=*)")
 _BARE: Final = re.compile(r"\s*([0-9A-Fa-f]{32,128})\s*(?:-\s*)?")
-_COMMENT: Final = re.compile(r"\s*([#;].*|//.*)?|Hash: .*|-----BEGIN PGP SIGNED MESSAGE-----")
-_CLEARSIGNED: Final = "-----BEGIN PGP SIGNED MESSAGE-----"
-_SIGNATURE: Final = "-----BEGIN PGP SIGNATURE-----"
+_COMMENT: Final = re.compile(r"\s*([#;].*|//.*)?")
 _BY_SIZE: Final = {16: "md5", 20: "sha-1", 28: "sha-224", 32: "sha-256", 48: "sha-384", 64: "sha-512"}  # bytes
 _SIZES: Final = {name: size for size, name in _BY_SIZE.items()} | {
     "crc-32": 4,
@@ -74,8 +72,7 @@ class Listing:
     statements: tuple[Statement, ...]
     version: str | None = None
     hardware: tuple[str, ...] = ()
-    clearsigned: bool = False
-    structured: bool = field(default=False)  # JSON or YAML
+    structured: bool = False  # JSON or YAML
 
 
 def may_be_list(name: str) -> bool:
@@ -120,17 +117,15 @@ def _parsed_yaml(data: bytes) -> Any:  # noqa: ANN401 - YAML may be anything
 
 
 def _read_lines(name: str, text: str) -> Listing | None:
-    clearsigned = text.startswith(_CLEARSIGNED)
-    body = text.partition(_SIGNATURE)[0] if clearsigned else text
     found: list[Statement] = []
-    for line in body.splitlines():
+    for line in text.splitlines():
         if _COMMENT.fullmatch(line):
             continue
         statement = _line(name, line)
         if statement is None or len(found) >= MAX_STATEMENTS:
             return None
         found.append(statement)
-    return Listing(name=name, statements=tuple(found), clearsigned=clearsigned) if found else None
+    return Listing(name=name, statements=tuple(found)) if found else None
 
 
 def _line(name: str, line: str) -> Statement | None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from checker.crypto.jose import looks_like_jws, parse_jws
 from checker.errors import FormatError
-from checker.formats import detached
+from checker.formats import _embedded, detached
 from checker.formats._archive_lists import Listing
 from checker.formats._archive_members import Entry, plain
 from checker.formats._jws import judge_jws
@@ -29,6 +29,7 @@ _ENDING: Final = re.compile(
     r"(?i)\.(sig|asc|minisig|signify|p7s|p7m|p7b|p7|pkcs7|cms|sign|signed|signature|gpg|pgp|jws|jwt|sigstore(\.json)?|bundle)$"
 )
 _GENERIC: Final = re.compile(r"(?i)(^|/)(signature|sign|sig)([-_.][\w.]*)?$")
+_JWS_ENDINGS: Final = (".jws", ".jwt")
 _TEXT_ENDING: Final = re.compile(r"(?i)\.(txt|json|ya?ml|list|sums?)$")
 
 
@@ -56,7 +57,7 @@ def pair(files: Sequence[Entry], lists: Iterable[Listing]) -> tuple[Pair, ...]:
         if target is None and _GENERIC.search(name):
             beside = [item for item in listed if _folder(item.name) == _folder(name)]
             target = beside[0] if len(beside) == 1 else None
-        if target is not None or (ending and name.lower().endswith((".jws", ".jwt"))):
+        if target is not None or (ending and name.lower().endswith(_JWS_ENDINGS)):
             found.append(Pair(entry, target))
     return tuple(found)
 
@@ -72,24 +73,46 @@ def read(entry: Entry, limit: int = MAX_SIGNATURE) -> bytes | None:
     return entry.content.read(0, entry.size)
 
 
-def judge(file: Entry, signed: Entry, context: Context) -> Judged:
-    """Return what is known of one signature file over one member."""
+def carries(data: bytes) -> bool:
+    """Return whether a file carries what it signs: clear-signed OpenPGP, signify's `-e`, a damaged one included."""
+    try:
+        return _embedded.find(BytesSource("list", data)) is not None
+    except FormatError:
+        return True
+
+
+def payload_of(file: Entry) -> bytes:
+    """Return what a file signs that carries it, nothing where that cannot be read."""
+    data = read(file) or b""
+    try:
+        if _is_jws(file, data):
+            return parse_jws(data)[0].payload
+        found = _embedded.find(BytesSource(file.name, data))
+    except FormatError:
+        return b""
+    return found.content.read(0, found.content.size) if found else b""
+
+
+def _is_jws(file: Entry, data: bytes) -> bool:
+    return file.name.lower().endswith(_JWS_ENDINGS) or looks_like_jws(data)
+
+
+def judge(pair_: Pair, context: Context) -> Judged:
+    """Return what is known of one signature file, over its member or over what it carries."""
+    file, signed = pair_.file, pair_.signed
     data = read(file)
-    if data is None or signed.content is None:
-        note = file.why or signed.why or f"the signature has more than MAX_SIGNATURE ({MAX_SIGNATURE}) bytes"
+    if data is None or (signed is not None and signed.content is None):
+        note = file.why or (signed.why if signed else "") or f"has more than MAX_SIGNATURE ({MAX_SIGNATURE}) bytes"
         return (Signature(outcome=Outcome.UNDECIDABLE, note=f"{file.name}: {note}"),)
-    if looks_like_jws(data) and signed.size > MAX_HEADER:
-        note = f"{signed.name} has more than MAX_HEADER ({MAX_HEADER}) bytes"
-        found: tuple[Signature, ...] = (Signature(outcome=Outcome.UNDECIDABLE, encoding="JWS", note=note),)
-    elif looks_like_jws(data):
-        found = judge_whole_jws(data, signed.content.read(0, signed.size), context)
+    if _is_jws(file, data):
+        found = _judge_jws(data, signed, context)
     else:
-        found = yield from _detached(BytesSource(file.name, data), signed.content, context)
-    place = f"{file.name} over {signed.name}"
+        found = yield from _detached(BytesSource(file.name, data), signed, context)
+    place = f"{file.name} over {signed.name}" if signed else f"{file.name} over what it carries"
     return tuple(
         replace(
             signature,
-            covers=(signed.span,) if signature.outcome is not Outcome.ABSENT else (),
+            covers=((signed or file).span,) if signature.outcome is not Outcome.ABSENT else (),
             where=file.span,
             note=f"{place}: {signature.note}" if signature.note else place,
         )
@@ -97,23 +120,23 @@ def judge(file: Entry, signed: Entry, context: Context) -> Judged:
     )
 
 
-def _detached(signature: Source, signed: Source, context: Context) -> Judged:
-    inside = replace(context, companions={detached.COMPANION: signature})
+def _detached(signature: Source, signed: Entry | None, context: Context) -> Judged:
+    """Let `detached` judge; without a member, the file is its own content and signature."""
+    content = signed.content if signed else None
+    inside = replace(context, companions={} if content is None else {detached.COMPANION: signature})
     try:
-        artifact = yield from detached.FORMAT.parse(signed, inside)
+        artifact = yield from detached.FORMAT.parse(content or signature, inside)
     except FormatError as error:
         return (Signature(outcome=Outcome.INVALID, note=str(error)),)
     return artifact.signatures
 
 
-def judge_whole_jws(data: bytes, content: bytes | None, context: Context) -> tuple[Signature, ...]:
-    """Return what is known of a JWS; a payload that is not the signed file makes it invalid.
-
-    Args:
-        data: the JWS.
-        content: the file that it should sign, None where it carries what it signs.
-        context: declared keys.
-    """
+def _judge_jws(data: bytes, signed: Entry | None, context: Context) -> tuple[Signature, ...]:
+    """Return what is known of a JWS; a payload that is not the signed member makes it invalid."""
+    if signed is not None and signed.size > MAX_HEADER:
+        note = f"{signed.name} has more than MAX_HEADER ({MAX_HEADER}) bytes"
+        return (Signature(outcome=Outcome.UNDECIDABLE, encoding="JWS", note=note),)
+    content = signed.content.read(0, signed.size) if signed and signed.content else None
     try:
         every = parse_jws(data, content)
     except FormatError as error:
@@ -122,11 +145,3 @@ def judge_whole_jws(data: bytes, content: bytes | None, context: Context) -> tup
         note = "its payload is not the signed file"
         return (Signature(outcome=Outcome.INVALID, encoding="JWS", note=note),)
     return tuple(judge_jws(jws, context.keys.verifiers) for jws in every)
-
-
-def payload_of(data: bytes) -> bytes:
-    """Return what a JWS carries, nothing where it is none."""
-    try:
-        return parse_jws(data)[0].payload
-    except FormatError:
-        return b""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from checker.errors import FormatError
@@ -120,24 +120,11 @@ def _parse(source: Source, context: Context) -> Parse:
     signatures: list[Signature] = []
     direct: dict[str, list[Outcome]] = defaultdict(list)
     for pair in found.pairs:
-        judged = yield from _judge_pair(pair, context)
+        judged = yield from signing.judge(pair, context)
         direct[plain((pair.signed or pair.file).name)] += [signature.outcome for signature in judged]
         signatures += judged
-    for name, listing in found.listings.items():
-        if listing.clearsigned:
-            direct[name].append(Outcome.UNDECIDABLE)
-            note = f"{listing.name}: clear-signed OpenPGP, which is not verified here"
-            signatures.append(Signature(outcome=Outcome.UNDECIDABLE, encoding="OpenPGP", note=note))
     actual = yield from _digests(found)
     return _artifact(_judge(found, tuple(signatures), direct, actual))
-
-
-def _judge_pair(pair: signing.Pair, context: Context) -> signing.Judged:
-    if pair.signed is not None:
-        return (yield from signing.judge(pair.file, pair.signed, context))
-    data = signing.read(pair.file) or b""
-    found = signing.judge_whole_jws(data, None, context)
-    return tuple(replace(signature, covers=(pair.file.span,), where=pair.file.span) for signature in found)
 
 
 # Reading
@@ -146,24 +133,24 @@ def _judge_pair(pair: signing.Pair, context: Context) -> signing.Judged:
 def _read(source: Source, container: Container) -> _Found:
     names = [entry.name for entry in container.files]
     listings: dict[str, Listing] = {}
+    carriers: list[signing.Pair] = []
     for entry in container.files:
-        listing = _listing(entry, names) if len(listings) < MAX_LISTS else None
-        if listing is not None:
+        if len(listings) + len(carriers) >= MAX_LISTS or not may_be_list(entry.name):
+            continue
+        data = signing.read(entry, MAX_LIST) or b""
+        listing = read_list(entry.name, data, names)
+        if signing.carries(data):
+            carriers.append(signing.Pair(entry, None))
+        elif listing is not None:
             listings[plain(entry.name)] = listing
-    pairs = signing.pair(container.files, listings.values())
+    pairs = (*signing.pair(container.files, listings.values()), *carriers)
     for pair in pairs:
         listings.pop(plain(pair.file.name), None)
-        carried = None if pair.signed else signing.payload_of(signing.read(pair.file) or b"")
-        listing = read_list(pair.file.name, carried, names) if carried else None
+        listing = None if pair.signed else read_list(pair.file.name, signing.payload_of(pair.file), names)
         if listing is not None:
             listings[plain(pair.file.name)] = listing
     claims, missing = claims_of(container, listings)
     return _Found(source=source, container=container, listings=listings, pairs=pairs, claims=claims, missing=missing)
-
-
-def _listing(entry: Entry, names: Sequence[str]) -> Listing | None:
-    data = signing.read(entry, MAX_LIST) if may_be_list(entry.name) else None
-    return read_list(entry.name, data, names) if data is not None else None
 
 
 def _digests(

@@ -19,6 +19,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from checker.crypto.key_files import read_public_keys
+from checker.crypto.keyring import KeyRing
 from checker.errors import FormatError, LimitError, UnknownFormatError
 from checker.formats import _archive_members, archive
 from checker.formats._archive_lists import algorithm, decode, may_be_list, read_list
@@ -359,17 +361,74 @@ def test_a_jws_by_a_key_of_the_same_kind_that_does_not_fit_is_invalid(kit: Any, 
     assert artifact.coverage.uncovered == artifact.coverage.payload
 
 
-def test_a_clear_signed_list_is_never_proved(kit: Any, tool: Any, tmp_path: Path, public: Any) -> None:
+@pytest.fixture(scope="module")
+def gpg(tool: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("gpg")
+    folder.chmod(0o700)
+    base = ("gpg", "--homedir", folder, "--batch", "--passphrase", "")
+    tool(*base, "--quick-generate-key", "test@example", "ed25519", "sign")
+    return lambda *words, data=None: tool(*base, *words, data=data).stdout
+
+
+def ring_of(*texts: bytes) -> KeyRing:
+    return KeyRing.of(keys=[key for text in texts for key in read_public_keys(text, "key")])
+
+
+def test_openpgp_over_a_list_and_around_it(kit: Any, gpg: Any) -> None:
     text = listing(FILES)
-    home = str(tmp_path)
-    (tmp_path / "SHA256SUMS").write_bytes(text)
-    tmp_path.chmod(0o700)
-    gpg = ("gpg", "--homedir", home, "--batch", "--passphrase", "")
-    tool(*gpg, "--quick-generate-key", "test@example", "rsa2048")
-    tool(*gpg, "--clearsign", "SHA256SUMS", cwd=tmp_path)
-    artifact = kit.open(tar({**FILES, "SHA256SUMS": (tmp_path / "SHA256SUMS.asc").read_bytes()}), **public)
-    assert [signature.outcome for signature in artifact.signatures] == [Outcome.UNDECIDABLE]
-    assert not any(check.authentic for image in artifact.images for check in image.digests)
+    ring = ring_of(gpg("--armor", "--export"))
+    apart = {**FILES, "SHA256SUMS": text, "SHA256SUMS.asc": gpg("--armor", "--detach-sign", data=text)}
+    around = {**FILES, "SHA256SUMS": gpg("--clearsign", data=text)}
+    for files in (apart, around):
+        good = kit.open(tar(files), ring=ring)
+        assert [signature.outcome for signature in good.signatures] == [Outcome.VALID]
+        assert not good.coverage.uncovered
+        assert kit.codes(good) == set()
+        changed = kit.open(tar({**files, "SHA256SUMS": files["SHA256SUMS"].replace(b"fw", b"FW")}), ring=ring)
+        assert [signature.outcome for signature in changed.signatures] == [Outcome.INVALID]
+        assert changed.coverage.uncovered == changed.coverage.payload
+        assert [signature.outcome for signature in kit.open(tar(files)).signatures] == [Outcome.KEY_UNKNOWN]
+    broken = {**FILES, "SHA256SUMS": around["SHA256SUMS"][:-80]}
+    assert Outcome.VALID not in {signature.outcome for signature in kit.open(tar(broken), ring=ring).signatures}
+
+
+def test_lines_outside_the_signed_text_are_no_statements(kit: Any, gpg: Any) -> None:
+    ring = ring_of(gpg("--armor", "--export"))
+    signed_text = gpg("--clearsign", data=listing({"fw.bin": FIRMWARE}))
+    files = {**FILES, "SHA256SUMS": signed_text + listing({"etc/config": CONFIG})}
+    artifact = kit.open(tar(files), ring=ring)
+    assert sum(span.size for span in artifact.coverage.uncovered) >= len(CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("tool_name", "make", "sign", "ending"),
+    [
+        (
+            "minisign",
+            ("-G", "-W", "-p", "k.pub", "-s", "k.sec"),
+            ("-S", "-s", "k.sec", "-m", "L", "-x", "sig"),
+            ".minisig",
+        ),
+        (
+            "signify-openbsd",
+            ("-G", "-n", "-p", "k.pub", "-s", "k.sec"),
+            ("-S", "-s", "k.sec", "-m", "L", "-x", "sig"),
+            ".sig",
+        ),
+    ],
+)
+def test_minisign_and_signify(
+    kit: Any, tool: Any, tmp_path: Path, tool_name: str, make: Any, sign: Any, ending: str
+) -> None:
+    text = listing(FILES)
+    (tmp_path / "L").write_bytes(text)
+    tool(tool_name, *make, cwd=tmp_path)
+    tool(tool_name, *sign, cwd=tmp_path)
+    ring = ring_of((tmp_path / "k.pub").read_bytes())
+    files = {**FILES, "SHA256SUMS": text, f"SHA256SUMS{ending}": (tmp_path / "sig").read_bytes()}
+    assert [item.outcome for item in kit.open(packed(files), ring=ring).signatures] == [Outcome.VALID]
+    changed = kit.open(packed({**files, "SHA256SUMS": text + b"\n"}), ring=ring)
+    assert [item.outcome for item in changed.signatures] == [Outcome.INVALID]
 
 
 def test_a_signature_that_cannot_be_read_is_undecidable(kit: Any, tool: Any, tmp_path: Path) -> None:
