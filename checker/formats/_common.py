@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from checker.crypto.keys import PublicKey
@@ -42,6 +43,28 @@ WEAKNESSES: Final = (
 PRE_STANDARD_KEM: Final = "pre-standard-kem"
 PRE_STANDARD_KEMS: Final = frozenset({"kyber-draft", "newhope"})
 WEAK_DIGESTS: Final = frozenset({"md5", "sha-1", "crc-32", "crc-16", "crc-16/xmodem"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signed:
+    """What every format's own collection of findings is: signatures, and what they say together."""
+
+    signatures: tuple[Signature, ...]
+
+    @property
+    def valid(self) -> bool:
+        """Return whether a signature verifies."""
+        return any(signature.outcome is Outcome.VALID for signature in self.signatures)
+
+    @property
+    def reached(self) -> bool:
+        """Return whether there is a signature that is not known to be wrong."""
+        return any(signature.outcome in REACHING for signature in self.signatures)
+
+    @property
+    def authentic(self) -> bool | None:
+        """Return whether what is signed is authentic; None where a signature could not be judged."""
+        return True if self.valid else None if self.reached else False
 
 
 def check_digest(

@@ -63,24 +63,13 @@ KEYED_SIZE: Final = 192  # bytes: an IV of 128 and a digest of 64, then erased f
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Found:
+class _Found(common.Signed):
     """Everything about the image that the verdicts are made of."""
 
     view: View
     blocks: tuple[Block, ...]
     v1: int | None
     answers: Mapping[DigestRequest, bytes]
-    signatures: tuple[Signature, ...]
-
-    @property
-    def valid(self) -> bool:
-        """Return whether a signature verifies."""
-        return any(signature.outcome is Outcome.VALID for signature in self.signatures)
-
-    @property
-    def reached(self) -> bool:
-        """Return whether a signature covers the image that is not known to be wrong."""
-        return any(signature.outcome in common.REACHING for signature in self.signatures)
 
 
 def _detect(source: Source, context: Context) -> bool:
@@ -344,7 +333,7 @@ def _digests(found: _Found) -> Iterator[DigestCheck]:
 
 def _version(found: _Found) -> Version:
     descriptor = found.view.layout.descriptor
-    authentic = True if found.valid else None if found.reached else False
+    authentic = found.authentic
     if descriptor is None:
         return Version(authentic=authentic)
     return Version(version=descriptor.version or None, sequence=descriptor.secure_version, authentic=authentic)

@@ -66,25 +66,14 @@ MAX_COMPRESSED: Final = 2  # compressed containers inside one another: going bac
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Bundle:
+class _Bundle(common.Signed):
     """Everything about the artifact that the verdicts are made of."""
 
     source: Source
     layout: Layout
-    signatures: tuple[Signature, ...]
     checks: Mapping[str, tuple[DigestCheck, ...]]  # by name in the manifest
     unnamed: tuple[File, ...]
     depth: int
-
-    @property
-    def valid(self) -> bool:
-        """Return whether the signature verifies."""
-        return any(signature.outcome is Outcome.VALID for signature in self.signatures)
-
-    @property
-    def reached(self) -> bool:
-        """Return whether a signature covers the manifest that is not known to be wrong."""
-        return any(signature.outcome in common.REACHING for signature in self.signatures)
 
     @property
     def header_holds(self) -> bool:
@@ -242,7 +231,7 @@ def _version(bundle: _Bundle) -> Version:
     header = bundle.layout.header
     if header is None:
         return Version(sequence=INEXPRESSIBLE)
-    authentic = True if bundle.valid else None if bundle.reached else False
+    authentic = bundle.authentic
     conditions = (*header.depends, *(text for payload in header.payloads for text in payload.depends))
     return Version(
         version=header.name or None,

@@ -75,7 +75,7 @@ class _Opened:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Bundle:
+class _Bundle(common.Signed):
     """Everything about the bundle that the verdicts are made of."""
 
     source: Source
@@ -84,19 +84,8 @@ class _Bundle:
     manifest: Manifest | None  # of the CMS message or of the squashfs; None where neither could be read
     view: View
     content: Content
-    signatures: tuple[Signature, ...]
     tree: _verity.Tree | None = None
     answers: Mapping[DigestRequest, bytes]
-
-    @property
-    def valid(self) -> bool:
-        """Return whether a signature verifies."""
-        return any(signature.outcome is Outcome.VALID for signature in self.signatures)
-
-    @property
-    def reached(self) -> bool:
-        """Return whether a signature covers the bundle that is not known to be wrong."""
-        return any(signature.outcome in common.REACHING for signature in self.signatures)
 
     @property
     def closed(self) -> bool:
@@ -320,7 +309,7 @@ def _version(bundle: _Bundle) -> Version:
     manifest = bundle.manifest
     if manifest is None:
         return Version(sequence=INEXPRESSIBLE)
-    authentic = True if bundle.valid else None if bundle.reached else False
+    authentic = bundle.authentic
     constraints = tuple(f"hook {name}" for name in manifest.hooks)
     return Version(
         version=manifest.version or None, sequence=INEXPRESSIBLE, authentic=authentic, constraints=constraints

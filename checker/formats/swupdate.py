@@ -79,13 +79,12 @@ class _Text:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Bundle:
+class _Bundle(common.Signed):
     """Everything about the archive that the verdicts are made of."""
 
     source: Source
     archive: Archive
     text: _Text
-    signatures: tuple[Signature, ...]
     digests: Mapping[str, bytes]  # SHA-256 of every member that has a stated one
     sums: Mapping[str, bytes]  # Adler-32 of every member that has a check field
     opened: Mapping[int, Opened]  # by index of the entry
@@ -94,16 +93,6 @@ class _Bundle:
     def members(self) -> dict[str, Member]:
         """Return the members by name, without the description and its signature."""
         return {member.name: member for member in self.archive.members if member.name not in {DESCRIPTION, SIGNATURE}}
-
-    @property
-    def valid(self) -> bool:
-        """Return whether a signature verifies."""
-        return any(signature.outcome is Outcome.VALID for signature in self.signatures)
-
-    @property
-    def reached(self) -> bool:
-        """Return whether a signature covers the description that is not known to be wrong."""
-        return any(signature.outcome in common.REACHING for signature in self.signatures)
 
 
 def _detect(source: Source, context: Context) -> bool:  # noqa: ARG001 - the contract's signature
@@ -358,7 +347,7 @@ def _version(bundle: _Bundle) -> Version:
     return Version(
         version=description.version or None,
         sequence=INEXPRESSIBLE,
-        authentic=True if bundle.valid else None if bundle.reached else False,
+        authentic=bundle.authentic,
         constraints=tuple(dict.fromkeys(conditions)),
     )
 
