@@ -19,7 +19,7 @@ class Gpg:
 
     def run(self, *words: str | Path, stdin: bytes | None = None, at: str = START) -> bytes:
         """Run gpg without any question."""
-        head = ["gpg", "--homedir", self.home, "--batch", "--yes", "--quiet", "--no-tty", "--faked-system-time", at]
+        head: list[str | Path] = ["gpg", "--homedir", self.home, "--batch", "--yes", "--quiet", "--no-tty", "--faked-system-time", at]
         return run([*head, "--pinentry-mode", "loopback", "--passphrase", "", *words], stdin=stdin)
 
     def make(self, name: str, algorithm: str, usage: str = "sign", expires: str = "never") -> str:
