@@ -86,11 +86,6 @@ class _Package:
         """Return whether a signature over the whole file is not known to be wrong."""
         return any(signature.outcome in common.REACHING for signature in self.signatures)
 
-    @property
-    def jar_signatures(self) -> tuple[str, ...]:
-        """Return the names of jarsigner's signature files."""
-        return tuple(member.name for member in self.members if _JAR_SIGNATURE.fullmatch(member.name))
-
 
 def _detect(source: Source, context: Context) -> bool:  # noqa: ARG001 - the contract's signature
     if read_footer(source) is not None:
@@ -131,6 +126,18 @@ def _parse(source: Source, context: Context) -> Parse:
         checks=checks,
     )
     return _artifact(package)
+
+
+def _absence(archive: _zip.Archive | None) -> str:
+    """Return why nothing is signed as a whole, and what jarsigner's signatures are worth here."""
+    names = ", ".join(member.name for member in _jar_signatures(archive))
+    note = "the zip's comment holds no signature"
+    return f"{note}; {names} covers members one by one, which recovery does not look at" if names else note
+
+
+def _jar_signatures(archive: _zip.Archive | None) -> tuple[_zip.Member, ...]:
+    members = archive.members if archive else ()
+    return tuple(member for member in members if _JAR_SIGNATURE.fullmatch(member.name))
 
 
 def _open(source: Source) -> tuple[_zip.Archive | None, FormatError | None]:
@@ -247,7 +254,10 @@ def _facts(package: _Package) -> Iterator[tuple[str, str]]:
     for name, value in package.metadata.values.items():
         if len(value) <= _SHOWN:
             yield name, value
-    yield "jar signatures (not looked at by recovery)", ", ".join(package.jar_signatures)
+    yield (
+        "jar signatures (not looked at by recovery)",
+        ", ".join(member.name for member in _jar_signatures(package.archive)),
+    )
     yield "APK signing block (not looked at by recovery)", "yes" if _apk_block(package) else ""
     if package.footer:
         yield "signed bytes", str(package.footer.signed)

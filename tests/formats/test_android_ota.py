@@ -174,6 +174,13 @@ def test_signapks_signature_is_what_openssl_verifies(made: bytes, signer: Signer
         assert (done.returncode == 0) is good
 
 
+def test_jar_signatures_are_named_and_count_for_nothing() -> None:
+    artifact = opened(package({**MEMBERS, "META-INF/CERT.SF": b"x", "META-INF/CERT.RSA": b"x"}))
+    assert outcomes(artifact) == ["absent"]
+    assert "META-INF/CERT.RSA covers members one by one" in artifact.signatures[0].note
+    assert "one by one" not in opened(PLAIN).signatures[0].note
+
+
 @needs_signapk
 def test_another_declared_key_is_no_trust(made: bytes, signer: Signer, tmp_path: Path) -> None:
     other = Signer.new(tmp_path, "other")
