@@ -42,7 +42,7 @@ STEERING: Final = ("length", "hashes", "custom", "version", "expires", "delegati
 _HARDWARE: Final = re.compile(r"hardware_?(?:ids?|identifiers?)", re.IGNORECASE)
 _ECUS: Final = re.compile(r"ecu_?identifiers?", re.IGNORECASE)
 WEAKNESSES: Final = (
-    *common.WEAKNESSES,
+    "digest-mismatch",
     "expired-metadata",
     "inner-unreadable",
     "low-threshold",
@@ -52,8 +52,14 @@ WEAKNESSES: Final = (
     "mix-and-match",
     "no-consistent-snapshot",
     "no-expiry",
+    "published-development-key",
+    "rsa-e3",
     "shared-role-key",
     "unreferenced-member",
+    "unsigned",
+    "weak-curve",
+    "weak-digest",
+    "weak-key",
 )
 
 
@@ -237,7 +243,7 @@ def artifact(
         recipients=tuple(recipient for item in measured for recipient in _recipients(item.offer)),
         images=tuple(_image(source, item) for item in measured),
         version=version_of(judged[0].chain),
-        hardware=_hardware(measured),
+        hardware=_hardware(measured, () if identity[0] == "uptane" else INEXPRESSIBLE),
         weaknesses=tuple(dict.fromkeys(weaknesses)),
         facts=(*facts, *(fact for item in judged for fact in _facts(item))),
     )
@@ -252,9 +258,9 @@ def signature_weaknesses(signatures: tuple[Signature, ...]) -> Iterator[Weakness
             yield Weakness(code="unsigned", message=signature.note, where=str(signature.covers[0]))
 
 
-def _hardware(measured: Iterable[Measured]) -> tuple[str, ...] | Inexpressible:
+def _hardware(measured: Iterable[Measured], nothing: tuple[()] | Inexpressible) -> tuple[str, ...] | Inexpressible:
     found = tuple(dict.fromkeys(name for item in measured for name in item.offer.hardware))
-    return found or INEXPRESSIBLE
+    return found or nothing
 
 
 def version_of(chain: Chain) -> Version:

@@ -283,8 +283,8 @@ def _delegations(holder: Mapping[str, Any], where: str) -> Iterator[Delegation]:
             raise FormatError(f"{name[:80]!r} cannot be delegated to, or twice", field=where)
         seen.add(name)
         place = f"{where} {name[:80]}"
-        if "paths" not in record and "path_hash_prefixes" not in record:
-            raise FormatError("has neither paths nor path_hash_prefixes", field=place)
+        if (record.get("paths") is None) is (record.get("path_hash_prefixes") is None):
+            raise FormatError("has to have either paths or path_hash_prefixes", field=place)
         patterns = _strings(record, place, "paths") if record.get("paths") is not None else ()
         for pattern in patterns:
             _check_path(pattern, place)

@@ -89,8 +89,9 @@ def signatures_of(
     metadata: Metadata, judged: Iterable[Judged], state: State, role: str, remark: str = ""
 ) -> tuple[Signature, ...]:
     """Return the signatures of a file, each as good as the chain that leads to it."""
-    found = tuple(_signature(metadata, item, state, f"{role} {metadata.version}", remark) for item in judged)
-    nothing = Signature(outcome=Outcome.ABSENT, covers=(metadata.signed,), note=f"{role} carries no signature")
+    name = f"{metadata.file}: {role} {metadata.version}"
+    found = tuple(_signature(metadata, item, state, name, remark) for item in judged)
+    nothing = Signature(outcome=Outcome.ABSENT, covers=(metadata.signed,), note=f"{name} carries no signature")
     return found or (nothing,)
 
 
@@ -184,7 +185,7 @@ def judge_roots(roots: Iterable[Metadata], ring: KeyRing) -> tuple[tuple[File, .
         before = files[-1] if files else None
         body = _root(metadata)
         counted = tally(metadata.entries, metadata.messages, body.keys, body.roles.get(ROOT))
-        state, judged, why = own_state(counted), counted.judged, remark(counted, State.UNKNOWN)
+        state, judged, why = own_state(counted), counted.judged, ""
         link = State.UNKNOWN
         if before is not None:
             older = _root(before.metadata)
@@ -199,7 +200,7 @@ def judge_roots(roots: Iterable[Metadata], ring: KeyRing) -> tuple[tuple[File, .
                 odd.append(Weakness(code="missing-member", message=text, where=metadata.file))
         anchored = link is State.UNKNOWN and state is State.TRUSTED and _anchored(counted, body, ring)
         state = State.TRUSTED if anchored else max(state, link)
-        signatures = signatures_of(metadata, judged, state, ROOT, why)
+        signatures = signatures_of(metadata, judged, state, ROOT, why or remark(counted, link))
         files.append(File(role=ROOT, metadata=metadata, state=state, bound=State.TRUSTED, signatures=signatures))
     return tuple(files), tuple(odd)
 

@@ -19,14 +19,21 @@ from checker.errors import FormatError
 from checker.formats import _tuf_artifact as build
 from checker.formats._tuf_artifact import Judged, Offer
 from checker.formats._tuf_delegations import Spoken
-from checker.formats._tuf_folder import choose, is_uptane, pair
+from checker.formats._tuf_folder import DIRECTOR, choose, is_uptane, pair
 from checker.formats._tuf_metadata import Root, Target
 from checker.formats._tuf_trust import State
 from checker.formats.contract import Context, Format, Parse
 from checker.io.folders import FolderSource
 from checker.model.artifact import INEXPRESSIBLE, Source, Version, Weakness
 
-WEAKNESSES: Final = (*build.WEAKNESSES, "no-hardware-id", "no-rollback-counter", "repositories-disagree")
+WEAKNESSES: Final = (
+    *build.WEAKNESSES,
+    "biased-ciphertext",
+    "no-hardware-id",
+    "no-rollback-counter",
+    "repeated-blocks",
+    "repositories-disagree",
+)
 _COUNTER: Final = re.compile(r"release_?counter", re.IGNORECASE)
 _ECU: Final = re.compile(r"ecu_?(?:identifiers?|serial)", re.IGNORECASE)
 _SECRET: Final = re.compile(r"encrypt", re.IGNORECASE)
@@ -137,8 +144,9 @@ def _agreed(director: Judged, image: Judged) -> tuple[list[Offer], tuple[Weaknes
             found.append(Weakness(code="repositories-disagree", message=f"{path[:200]}: {problem}", where=path[:200]))
         custom = _merged(spoken.target, other.target if other else None)
         offer = _offer(image, spoken, State.BROKEN if problem else max(states), problem, custom)
-        copies = offer.copies or director.files.copies(path, spoken.target.hashes.values())
-        offers.append(replace(offer, copies=copies))
+        more = director.files.copies(path, spoken.target.hashes.values())
+        copies = {member.path: member for member in (*offer.copies, *more)}
+        offers.append(replace(offer, copies=tuple(copies.values())))
     for spoken in vouched.values():
         note = "the director assigns it to no ECU"
         offers.append(_offer(image, spoken, image.reach(spoken), note))
@@ -194,9 +202,12 @@ def _director_weaknesses(judged: Sequence[Judged], both: bool) -> Iterator[Weakn
         text = "the director delegates, which vehicles refuse"
         yield Weakness(code="malformed", message=text, where=nodes[0].file.metadata.file)
     shared = _root_keys(judged[0]) & _root_keys(judged[-1]) if both else frozenset()
-    for identity in sorted(shared):
-        text = "one key signs for both repositories: who steals it needs no second one"
-        yield Weakness(code="shared-role-key", message=text, where=identity)
+    if shared:
+        text = f"{len(shared)} keys sign for both repositories: who steals them needs no others"
+        yield Weakness(code="shared-role-key", message=text, where=min(shared))
+    if not both and DIRECTOR in director.files.place.split("/"):
+        text = "there is no image repository beside the director that vouches for its images"
+        yield Weakness(code="missing-member", message=text)
     assigned: dict[str, str] = {}
     for spoken in director.spoken:
         for ecu in _custom(spoken.target).ecus:
