@@ -107,9 +107,7 @@ def _parse(source: Source, context: Context) -> Parse:
     if broken is not None and footer is None:
         raise broken
     metadata = meta.read_metadata(archive) if archive else meta.Metadata(values={})
-    signatures: tuple[Signature, ...] = (
-        Signature(outcome=Outcome.ABSENT, note="the zip's comment holds no signature"),
-    )
+    signatures: tuple[Signature, ...] = (Signature(outcome=Outcome.ABSENT, note=_absence(archive)),)
     if footer is not None:
         signatures = yield from judge(source, footer, context)
     wanted = tuple(_stated(archive)) if archive else ()
