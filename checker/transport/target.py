@@ -11,11 +11,12 @@ from types import MappingProxyType
 from typing import Final
 
 from checker.crypto.keyring import KeyRing
-from checker.crypto.tls_identity import ClientIdentity
+from checker.crypto.tls.identity import ClientIdentity
 
 DEFAULT_PORTS: Final = {"https": 443, "mqtts": 8883, "coaps": 5684, "tls": 443, "dtls": 5684}
 DATAGRAM_SCHEMES: Final = frozenset({"coaps", "dtls"})
 PARALLEL: Final = 8  # connections at once: what tls.md 3.3 measured as harmless for a server
+FAST_LINK: Final = 0.05  # seconds a round trip: naming everything then costs below a second
 GENTLE_PARALLEL: Final = 2  # for small devices, which often hold two or three sessions
 
 
@@ -52,12 +53,12 @@ class Clock:
 class Options:
     """How to examine. Times are in seconds.
 
-    `credentials` replace those that are made up of `identity` (`foreign_ca`, `expired`, `self_signed`): an expired one of
+    `credentials` replace those made from `identity` (`foreign_ca`, `expired`, `self_signed`): an expired one of
     the right authority can only come from outside.
 
     `timeout` bounds one connection from its first byte to its last, however slowly bytes drip in. `rate` is connections
-    per second at most, 0 for no limit. `enumerate_all` names every accepted suite, group and scheme and not only the
-    offenders: more connections. `plaintext_port` is where the same service may answer without TLS (None: the usual
+    per second at most, 0 for no limit. `enumerate_all` names every accepted suite, group and scheme and not only
+    offenders (None: where a round trip takes less than `FAST_LINK`). `plaintext_port` is where the same service may answer without TLS (None: the usual
     port of the scheme, unless the target's own port is unusual; 0: do not ask).
     """
 
@@ -71,7 +72,7 @@ class Options:
     parallel: int = PARALLEL
     gentle: bool = False
     rate: float = 0.0
-    enumerate_all: bool = False
+    enumerate_all: bool | None = None
     touch_application: bool = True
     plaintext_port: int | None = None
     clock: Clock = field(default_factory=Clock)
