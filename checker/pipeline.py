@@ -15,7 +15,7 @@ from checker.description.model import Description
 from checker.io.files import Files
 from checker.model.assessment import Assessment, Identity
 from checker.model.terms import Reading, Severity, Step, Tier
-from checker.probes._run import keyring, open_artifacts
+from checker.probes._run import examine, keyring, open_artifacts
 from checker.probes._run import run as run_probes
 from checker.probes.contract import Context, Opened
 from checker.rules.judge import Inputs, judge
@@ -52,8 +52,15 @@ def assess(update: Path, options: Options) -> Assessment:
     files = Files(update.parent, options.allow_outside)
     keys = keyring(description, files)
     opened = open_artifacts(description, files, keys, options.as_of)
+    examined = examine(description, files, options.as_of) if options.live else ()
     context = Context(
-        description=description, opened=opened, keys=keys, files=files, as_of=options.as_of, live=options.live
+        description=description,
+        opened=opened,
+        keys=keys,
+        files=files,
+        as_of=options.as_of,
+        examined=examined,
+        live=options.live,
     )
     evidence = run_probes(context)
     findings = judge(rules, evidence, _inputs(description, options))

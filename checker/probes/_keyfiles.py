@@ -22,7 +22,7 @@ from checker.crypto.certificates import Certificate
 from checker.crypto.key_files import read_public_keys
 from checker.crypto.keyring import KeyRing, read_certificates, read_crls, read_decryption_key
 from checker.crypto.keys import PublicKey
-from checker.description.model import ArtifactRef, Description, FileRef, InventoryKey, TrustStore
+from checker.description.model import ArtifactRef, Description, Endpoint, FileRef, InventoryKey, TrustStore
 from checker.errors import CryptoError, FormatError, InputError
 from checker.io.files import Files
 from checker.io.limits import MAX_KEY_FILE
@@ -155,9 +155,20 @@ def device_certificates(description: Description, files: Files) -> dict[str, Cer
     return {item.key.spki_sha256: item for item in found}
 
 
+def endpoint_certificates(endpoint: Endpoint, files: Files) -> tuple[Certificate, ...]:
+    """Return the certificates of the identity with which the device presents itself to an endpoint, leaf first."""
+    named = endpoint.client_certificate
+    return tuple(_Loader(files).certificates([named])) if named else ()
+
+
 def device_ring(description: Description, files: Files) -> KeyRing:
     """Return what certificates of devices are verified with: `trust.devices`, and nothing else."""
-    store, loader = description.device.trust_devices, _Loader(files)
+    return store_ring(description.device.trust_devices, files)
+
+
+def store_ring(store: TrustStore, files: Files) -> KeyRing:
+    """Return the anchors, intermediates and CRLs of one trust store."""
+    loader = _Loader(files)
     return KeyRing.of(
         anchors=loader.certificates(store.anchors),
         intermediates=loader.certificates(store.intermediates),

@@ -34,9 +34,11 @@ from checker.model.evidence import Evidence, EvidenceSet, Expectation, Slot, Val
 from checker.model.subject import Subject, SubjectKind
 from checker.model.terms import Reason
 from checker.probes import _keyfiles
+from checker.probes._endpoints import examine_endpoints
 from checker.probes._records import expect, gap, one_line, path_of, undeclared, update_subject
 from checker.probes._sources import lasting
-from checker.probes.contract import Context, Opened, Probe
+from checker.probes.contract import Context, Examined, Opened, Probe
+from checker.transport.target import Options
 
 _PACKAGE: Final = "checker.probes"
 _ENDPOINT_KINDS: Final = frozenset({"tls_offer", "tls_session", "server_trial", "client_trial"})
@@ -232,6 +234,14 @@ def open_artifacts(description: Description, files: Files, keys: KeyRing, as_of:
     Never raises for a bad file: what cannot be opened comes back with an error text and a reason.
     """
     return tuple(_open(ref, files, keys, as_of) for ref in description.artifacts)
+
+
+def examine(description: Description, files: Files, as_of: str) -> tuple[Examined, ...]:
+    """Return what the description's endpoints show live. Connects to them: call it only with the user's permission.
+
+    Never raises for what an endpoint does: what was not examined comes back with an error text and a reason.
+    """
+    return examine_endpoints(description, files, Options(as_of=as_of, enumerate_all=True))
 
 
 def _open(ref: ArtifactRef, files: Files, keys: KeyRing, as_of: str) -> Opened:

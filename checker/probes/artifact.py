@@ -34,6 +34,7 @@ from checker.model.artifact import (
 from checker.model.evidence import Evidence, Expectation, Origin, Value
 from checker.model.terms import Outcome, Reason
 from checker.probes import _facts, _keyfiles, _targets
+from checker.probes._endpoints import server_keys
 from checker.probes._records import artifact_subject, expect, fact, gap, undeclared
 from checker.probes.contract import Context, Opened, Probe
 
@@ -81,8 +82,9 @@ class _Shared:
 
     @cached_property
     def transport_ids(self) -> frozenset[str]:
-        """Return the SHA-256 of every public key that is declared for TLS."""
-        return _keyfiles.transport_ids(self.context.description, self.context.files)
+        """Return the SHA-256 of every public key that is declared for TLS, or that an endpoint showed."""
+        declared = _keyfiles.transport_ids(self.context.description, self.context.files)
+        return declared | server_keys(self.context.examined)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from checker.crypto.keyring import KeyRing
-from checker.description.model import ArtifactRef, Description
+from checker.description.model import ArtifactRef, Description, Endpoint
 from checker.io.files import Files
 from checker.model.artifact import Artifact
+from checker.model.endpoint import EndpointFacts
 from checker.model.evidence import Evidence, Expectation
 
 
@@ -27,6 +28,16 @@ class Opened:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Examined:
+    """One endpoint of the description and what it showed, or why it was not examined."""
+
+    ref: Endpoint
+    facts: EndpointFacts | None
+    error: str = ""
+    reason: str = ""  # a value of `Reason`, when `facts` is None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Context:
     """Everything that a probe may look at. `live` and `active` say what the user allowed."""
 
@@ -35,13 +46,17 @@ class Context:
     keys: KeyRing
     files: Files
     as_of: str
+    examined: tuple[Examined, ...] = ()  # empty without `live`
     live: bool = False
     active: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """A plug-in. `expects` states, before anything runs, which records the probe owes for a description."""
+    """A plug-in. `expects` states, before anything runs, which records the probe owes for a description.
+
+    `kinds` are those that it owns, one probe each; it may add records of others.
+    """
 
     id: str
     title: str

@@ -122,6 +122,9 @@ def _book(context: Context) -> _Book:
         book.note(facts, Step.CLEANUP.value, "log-signing")
     for facts in _keyfiles.client_keys(context.description, context.files):
         book.note(facts, Step.SEND.value, "device-identity")
+    for item in context.examined:
+        for certificate in item.facts.chain.sent[:1] if item.facts else ():
+            book.note(certificate.key, item.ref.step.value, "tls", time="", verified=True)
     for name in _keyfiles.transport_ids(context.description, context.files):
         if name in book.keys and "device-identity" not in book.keys[name].roles:
             book.keys[name].roles.add("tls")

@@ -51,7 +51,7 @@ def test_every_kind_is_owned_by_the_probe_its_schema_names_or_by_none_yet() -> N
     for kind in _run.kinds():
         schema = json.loads(resources.read("schemas", "evidence", f"{kind}.schema.json"))
         assert owners.get(kind, schema["x-probe"]) == schema["x-probe"]
-    ours = {"artifact", "corpus", "keys", "log", "documents", "claims", "description"}
+    ours = {"artifact", "corpus", "keys", "log", "documents", "claims", "description", "endpoint"}
     assert ours <= {probe.id for probe in _run.probes()}
 
 

@@ -1,0 +1,122 @@
+"""Endpoints of a description, made ready for the transport room: addresses, client identities, anchors and pins."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from checker.crypto.keyring import KeyRing
+from checker.crypto.tls.identity import ClientIdentity, read_identity
+from checker.description.model import Description, Endpoint
+from checker.errors import OtauditError
+from checker.io.files import Files
+from checker.io.limits import MAX_KEY_FILE
+from checker.model.endpoint import EndpointFacts
+from checker.model.terms import Reason
+from checker.probes import _keyfiles
+from checker.probes._records import one_line, path_of
+from checker.probes.contract import Examined
+from checker.transport.probe import examine_all
+from checker.transport.target import DEFAULT_PORTS, Options, Target
+
+_SCHEMES: Final = {"mqtt+tls": "mqtts", "ssl": "tls", "wss": "https", "coap+dtls": "coaps"}
+
+
+@dataclass(frozen=True)
+class _Ready:
+    ref: Endpoint
+    target: Target | None
+    identity: ClientIdentity | None = None
+    error: str = ""
+    reason: Reason = Reason.UNSUPPORTED_FORMAT
+
+
+def examine_endpoints(description: Description, files: Files, options: Options) -> tuple[Examined, ...]:
+    """Return what every endpoint of a description shows; a bad address or identity becomes an error text.
+
+    `options` say how to ask; anchors and pins of `trust.transport` and each endpoint's own identity are put in here.
+    """
+    ring, pins = transport_ring(description, files), description.device.trust_transport.pins
+    ready = [_ready(ref, files) for ref in description.endpoints]
+    found = asyncio.run(_ask(ready, replace(options, ring=ring, pins=pins)))
+    return tuple(
+        Examined(ref=item.ref, facts=found.get(item.ref.id), error=item.error, reason=item.reason.value)
+        for item in ready
+    )
+
+
+async def _ask(ready: list[_Ready], options: Options) -> dict[str, EndpointFacts]:
+    """Ask the endpoints of one identity together: options belong to a run."""
+    found: dict[str, EndpointFacts] = {}
+    for identity in dict.fromkeys(item.identity for item in ready if item.target is not None):
+        group = [item for item in ready if item.target is not None and item.identity == identity]
+        targets = [item.target for item in group if item.target is not None]
+        facts = await examine_all(targets, replace(options, identity=identity))
+        found |= {item.ref.id: fact for item, fact in zip(group, facts, strict=True)}
+    return found
+
+
+def _ready(ref: Endpoint, files: Files) -> _Ready:
+    try:
+        target = target_of(ref.url)
+    except ValueError as error:
+        return _Ready(ref, None, error=f"{ref.url}: {error}")
+    try:
+        return _Ready(ref, target, _identity(ref, files))
+    except OtauditError as error:
+        return _Ready(ref, None, error=one_line(str(error)), reason=Reason.UNREADABLE)
+
+
+def target_of(url: str) -> Target:
+    """Return where an address leads.
+
+    Raises:
+        ValueError: it has no host, a port out of range, or a scheme that no probe speaks.
+    """
+    parts = urlsplit(url)
+    scheme = _SCHEMES.get(parts.scheme.lower(), parts.scheme.lower())
+    plain = {"http": "https", "mqtt": "mqtts", "coap": "coaps"}.get(scheme)
+    if plain is not None:
+        return Target(scheme=plain, host=_host(parts), port=parts.port or _PLAIN_PORTS[scheme], path=_path(parts))
+    if scheme not in DEFAULT_PORTS:
+        known = ", ".join(sorted(DEFAULT_PORTS))
+        raise ValueError(f"the live probe does not speak {parts.scheme!r}, only {known}")
+    return Target(scheme=scheme, host=_host(parts), port=parts.port or DEFAULT_PORTS[scheme], path=_path(parts))
+
+
+_PLAIN_PORTS: Final = {"http": 80, "mqtt": 1883, "coap": 5683}
+
+
+def _host(parts: SplitResult) -> str:
+    if not parts.hostname:
+        raise ValueError("names no host")
+    return parts.hostname
+
+
+def _path(parts: SplitResult) -> str:
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def _identity(ref: Endpoint, files: Files) -> ClientIdentity | None:
+    if ref.client_certificate is None or ref.client_key is None:
+        return None
+    certificate = files.read(path_of(ref.client_certificate), MAX_KEY_FILE)
+    return read_identity(certificate, files.read(path_of(ref.client_key), MAX_KEY_FILE), ref.id)
+
+
+def transport_ring(description: Description, files: Files) -> KeyRing:
+    """Return what servers are verified with: `trust.transport`, and nothing else."""
+    return _keyfiles.store_ring(description.device.trust_transport, files)
+
+
+def server_keys(examined: Iterable[Examined]) -> frozenset[str]:
+    """Return the SHA-256 of the SubjectPublicKeyInfo of every server key that endpoints showed: leaves only."""
+    return frozenset(key for item in examined if item.facts and (key := leaf_key(item.facts)))
+
+
+def leaf_key(facts: EndpointFacts) -> str:
+    """Return the id of an endpoint's own key, or nothing where it showed no certificate."""
+    return facts.chain.sent[0].key.id if facts.chain.sent else ""

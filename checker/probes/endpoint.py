@@ -1,0 +1,178 @@
+"""What the description's endpoints show, live: offers, sessions, paths, and what they do with client identities.
+
+Runs only with `--live`. The examination itself is the transport room's; what it found is turned into records here.
+Silence, plain text and a failure of our own are told apart from a refusal, and none of them becomes a "no".
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from checker.crypto.certificates import instant
+from checker.crypto.chains import assess
+from checker.description.model import Description, Endpoint
+from checker.model.artifact import ChainFacts
+from checker.model.endpoint import EndpointFacts, Reach
+from checker.model.evidence import Evidence, Expectation, Origin, Value
+from checker.model.subject import Subject, SubjectKind
+from checker.model.terms import Party, Reason
+from checker.probes import _endpoint_facts as facts_of
+from checker.probes import _facts, _keyfiles
+from checker.probes._endpoints import leaf_key
+from checker.probes._records import expect, fact, gap, undeclared
+from checker.probes.contract import Context, Probe
+
+_PROBE: Final = "endpoint"
+_KINDS: Final = ("tls_offer", "tls_session", "server_trial")
+SERVER: Final = _facts.Purpose(key_usages=frozenset({"digitalsignature"}), extended=frozenset({"serverauth"}))
+CLIENT: Final = _facts.Purpose(key_usages=frozenset({"digitalsignature"}), extended=frozenset({"clientauth"}))
+_REASONS: Final = {Reach.SILENT: Reason.TIMEOUT, Reach.ERROR: Reason.PROBE_FAILED}
+
+
+def _expects(description: Description) -> Iterator[Expectation]:
+    if not description.endpoints:
+        for kind in _KINDS:
+            yield undeclared(kind, description, "endpoint")
+    for endpoint in description.endpoints:
+        subject, values = _subject(endpoint), _values(endpoint)
+        yield expect("tls_offer", subject, values=values)
+        yield expect("tls_session", subject, values=values)
+        yield expect("server_trial", subject, values={"endpoint": endpoint.id})
+        for kind in ("chain", "certificate"):
+            yield expect(kind, subject, values={**values, "use": "tls-server"})
+
+
+def _subject(endpoint: Endpoint) -> Subject:
+    return Subject(kind=SubjectKind.ENDPOINT, id=endpoint.id)
+
+
+def _values(endpoint: Endpoint) -> dict[str, Value]:
+    return {"endpoint": endpoint.id, "step": endpoint.step.value}
+
+
+@dataclass(frozen=True)
+class _Place:
+    """One endpoint that was examined."""
+
+    context: Context
+    ref: Endpoint
+    found: EndpointFacts
+
+    def fact(self, kind: str, values: Mapping[str, Value], *, step: bool = True, pointer: str = "") -> Evidence:
+        """Return a record about this endpoint, seen at the time of the assessment by whoever runs it."""
+        common = _values(self.ref) if step else {"endpoint": self.ref.id}
+        origin = Origin(pointer=pointer or f"{self.found.host}:{self.found.port}", time=self.context.as_of)
+        return fact(_PROBE, kind, _subject(self.ref), common | dict(values), party=Party.SECOND, origin=origin)
+
+
+def _run(context: Context) -> Iterator[Evidence]:
+    for item in context.examined:
+        if item.facts is None:
+            yield from _gaps(item.ref, Reason(item.reason), item.error, _KINDS)
+        else:
+            yield from _endpoint(_Place(context, item.ref, item.facts))
+    yield from _shared_keys(context)
+
+
+def _gaps(ref: Endpoint, reason: Reason, text: str, kinds: tuple[str, ...]) -> Iterator[Evidence]:
+    for kind in kinds:
+        values = {"endpoint": ref.id} if kind == "server_trial" else _values(ref)
+        yield gap(_PROBE, kind, _subject(ref), reason, text, values=values)
+    if "tls_session" in kinds:
+        for kind in ("chain", "certificate"):
+            yield gap(_PROBE, kind, _subject(ref), reason, text, values={**_values(ref), "use": "tls-server"})
+
+
+def _endpoint(place: _Place) -> Iterator[Evidence]:
+    found = place.found
+    reason = _REASONS.get(found.reach, Reason.UNREADABLE)
+    if found.reach is Reach.PLAINTEXT:
+        yield place.fact("tls_offer", facts_of.offer(found))
+        yield from _gaps(place.ref, reason, f"the port speaks without TLS: {found.reason}", _KINDS[1:])
+        return
+    if found.reach not in facts_of.SPEAKING:
+        yield from _gaps(place.ref, reason, f"{found.reach.value}: {found.reason}", _KINDS)
+        return
+    yield place.fact("tls_offer", facts_of.offer(found))
+    yield from _session(place)
+    yield from _trials(place)
+    for code, message in facts_of.weaknesses(found, instant(place.context.as_of)):
+        yield place.fact("weakness", {"code": code, "message": message}, step=False)
+
+
+def _session(place: _Place) -> Iterator[Evidence]:
+    handshake = facts_of.completed(place.found)
+    if handshake is None:
+        tried = [item.completed.reason for item in place.found.handshakes if item.completed.reason]
+        text = f"no handshake was completed: {tried[0] if tried else place.found.reason or 'none was tried'}"
+        yield from _gaps(place.ref, Reason.UNREADABLE, text, ("tls_session",))
+        return
+    yield place.fact("tls_session", facts_of.session(place.found, handshake))
+    path = place.found.chain.path
+    if path is not None and path.certificates:
+        yield from _path(place, path, "tls-server", SERVER)
+    else:
+        text = "the endpoint showed no certificate path"
+        for kind in ("chain", "certificate"):
+            values = {**_values(place.ref), "use": "tls-server"}
+            yield gap(_PROBE, kind, _subject(place.ref), Reason.UNREADABLE, text, values=values)
+
+
+def _path(place: _Place, chain: ChainFacts, use: str, purpose: _facts.Purpose) -> Iterator[Evidence]:
+    values = _facts.chain_values(chain, purpose, place.context.as_of, frozenset())
+    yield place.fact("chain", {**values, "use": use, "separate_from_tls": None})
+    for position, certificate in zip(_facts.positions(chain), chain.certificates, strict=True):
+        yield place.fact("certificate", {**_facts.certificate_values(certificate, position), "use": use})
+
+
+def _trials(place: _Place) -> Iterator[Evidence]:
+    trials = place.found.client.trials
+    for item in trials:
+        values = facts_of.trial(place.found, item)
+        if values["served"] is None:
+            text = item.accepted.reason or "the endpoint's answer decides nothing"
+            given = {"endpoint": place.ref.id, "identity": values["identity"]}
+            yield gap(_PROBE, "server_trial", _subject(place.ref), Reason.UNREADABLE, text, values=given)
+        else:
+            yield place.fact("server_trial", values, step=False)
+    if not trials:
+        text = "no client identity was tried: give the endpoint a client_identity"
+        yield from _gaps(place.ref, Reason.NOT_DECLARED, text, ("server_trial",))
+    if any(item.credential == "valid" and item.accepted.known for item in trials):
+        yield from _client_path(place)
+
+
+def _client_path(place: _Place) -> Iterator[Evidence]:
+    """Yield the device's own path, which the server took, judged by the anchors of `trust.devices` (PK1 … PK8)."""
+    context = place.context
+    found = _keyfiles.endpoint_certificates(place.ref, context.files)
+    if found:
+        ring = _keyfiles.device_ring(context.description, context.files)
+        verdict = assess(found[0], ring, presented=found[1:], as_of=context.as_of, purpose="tls-client")
+        if verdict.chain.certificates:
+            yield from _path(place, verdict.chain, "tls-client", CLIENT)
+
+
+def _shared_keys(context: Context) -> Iterator[Evidence]:
+    """Yield one key behind several endpoints: whoever takes it from one has all of them."""
+    places: dict[str, list[_Place]] = defaultdict(list)
+    for item in context.examined:
+        if item.facts is not None and (key := leaf_key(item.facts)):
+            places[key].append(_Place(context, item.ref, item.facts))
+    for key, found in sorted(places.items()):
+        if len({(place.found.host, place.found.port) for place in found}) > 1:
+            text = f"{', '.join(place.ref.id for place in found)} show the same key {key[:16]}…"
+            yield found[0].fact("weakness", {"code": "shared-endpoint-key", "message": text}, step=False)
+
+
+PROBE: Final = Probe(
+    id=_PROBE,
+    title="What the endpoints show",
+    kinds=_KINDS,
+    expects=_expects,
+    run=_run,
+    requires="live",
+)
