@@ -20,12 +20,15 @@ from checker.errors import CryptoError, FormatError
 from checker.formats import _common as common
 from checker.formats._cpio import MAGICS, Archive, Member, first_name, read_archive, sum_matches, sum_request
 from checker.formats._raw_signature import judge, looks_like_pgp, rsa_schemes
+from checker.formats._signatures import openpgp
+from checker.formats._signatures.contract import Judged, Judgement
 from checker.formats._sw_description import MAX_SIZE, Description, Entry, read_description
 from checker.formats._swupdate_encryption import Opened, open_member
 from checker.formats._unwrap import symmetric_keys
 from checker.formats.contract import Context, Format, Parse
 from checker.io.digests import DigestRequest, digest
 from checker.io.reader import Reader
+from checker.io.sources import BytesSource
 from checker.model.artifact import (
     INEXPRESSIBLE,
     Artifact,
@@ -53,6 +56,7 @@ WEAKNESSES: Final = (
     "trailing-data",
     "unreferenced-member",
     "zero-iv",
+    *(code for code in openpgp.KIND.weaknesses if code not in common.WEAKNESSES),
 )
 MAX_SUMMED: Final = 64 * 1024 * 1024  # bytes of a member with a digest of its own whose sum is recomputed too
 DESCRIPTION: Final = "sw-description"
@@ -85,6 +89,7 @@ class _Bundle(common.Signed):
     source: Source
     archive: Archive
     text: _Text
+    judged: tuple[Weakness, ...]  # what the signatures themselves do not show
     digests: Mapping[str, bytes]  # SHA-256 of every member that has a stated one
     sums: Mapping[str, bytes]  # Adler-32 of every member that has a check field
     opened: Mapping[int, Opened]  # by index of the entry
@@ -104,7 +109,7 @@ def _parse(source: Source, context: Context) -> Parse:
     if not archive.members or archive.members[0].name != DESCRIPTION:
         raise FormatError(f"the first member is not {DESCRIPTION}", field="cpio")
     text = _open_description(source, archive.members[0], context)
-    signatures = _signatures(source, archive, text, context)
+    judged = yield from _signatures(source, archive, text, context)
     stated = {entry.filename for entry in text.entries if entry.text("sha256")}
     requests = {
         member.name: DigestRequest.over("sha-256", source, member.span)
@@ -117,7 +122,8 @@ def _parse(source: Source, context: Context) -> Parse:
         source=source,
         archive=archive,
         text=text,
-        signatures=signatures,
+        signatures=judged.signatures,
+        judged=judged.weaknesses,
         digests={name: answers[request] for name, request in requests.items()},
         sums={name: answers[request] for name, request in sums.items()},
         opened=_open_members(source, archive, text, context),
@@ -190,17 +196,23 @@ def _is_text(data: bytes) -> bool:
 # Signatures
 
 
-def _signatures(source: Source, archive: Archive, text: _Text, context: Context) -> tuple[Signature, ...]:
+def _signatures(source: Source, archive: Archive, text: _Text, context: Context) -> Judged:
     """Judge `sw-description.sig`, which the installer expects directly after the description."""
     names = [member.name for member in archive.members]
     if names[1:2] != [SIGNATURE]:
         elsewhere = f"; {SIGNATURE} is not directly behind it" if SIGNATURE in names else ""
-        return (Signature(outcome=Outcome.ABSENT, note=f"{DESCRIPTION} has no signature{elsewhere}"),)
+        return Judgement(
+            signatures=(Signature(outcome=Outcome.ABSENT, note=f"{DESCRIPTION} has no signature{elsewhere}"),)
+        )
     member = archive.members[1]
     data = Reader(source, member.span.start, member.span.end).take(member.span.size, SIGNATURE)
-    found = _judge(data, text, context)
+    if text.data is not None and looks_like_pgp(data):
+        found = yield from openpgp.KIND.judge(BytesSource(DESCRIPTION, text.data), data, context)
+    else:
+        found = Judgement(signatures=_judge(data, text, context))
     covers = archive.members[0].span
-    return tuple(replace(signature, covers=(covers,), where=member.span) for signature in found)
+    placed = (replace(signature, covers=(covers,), where=member.span) for signature in found.signatures)
+    return replace(found, signatures=tuple(placed))
 
 
 def _judge(data: bytes, text: _Text, context: Context) -> tuple[Signature, ...]:
@@ -208,9 +220,6 @@ def _judge(data: bytes, text: _Text, context: Context) -> tuple[Signature, ...]:
         return (Signature(outcome=Outcome.UNDECIDABLE, note=f"over the plaintext: {text.note}"),)
     if looks_like_cms(data):
         return _judge_cms(data, text.data, context)
-    if looks_like_pgp(data):
-        note = "an OpenPGP signature is present; OpenPGP is not verified here"
-        return (Signature(outcome=Outcome.KEY_UNKNOWN, encoding="OpenPGP", note=note),)
     hashes = {"sha-256": digest("sha-256", text.data)}
     return (judge(data, context.keys.verifiers, hashes, schemes=rsa_schemes),)
 
@@ -416,6 +425,7 @@ def _facts(bundle: _Bundle) -> Iterator[tuple[str, str]]:
 
 def _weaknesses(bundle: _Bundle) -> Iterator[Weakness]:
     yield from common.signature_weaknesses(bundle.signatures)
+    yield from bundle.judged
     yield from _member_weaknesses(bundle)
     yield from _cipher_weaknesses(bundle)
     for member in bundle.archive.members:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from checker.crypto.key_files import read_public_keys
+from checker.crypto.keyring import KeyRing
 from checker.errors import FormatError, LimitError, UnknownFormatError
 from checker.formats import _cpio, swupdate
 from checker.formats._sw_description import read_description
@@ -174,11 +176,28 @@ def test_raw_rsa_signatures_name_what_fits(
     assert kit.open(other, keys=[keys / "rsa-2048.pub.pem"]).signatures[0].outcome is Outcome.INVALID
 
 
-def test_an_openpgp_signature_is_named(kit: Any) -> None:
+def test_an_openpgp_signature_is_judged_with_its_certificate(kit: Any, tool: Any, tmp_path: Path) -> None:
+    environment = ("env", f"GNUPGHOME={tmp_path}", "gpg", "--batch", "--pinentry-mode", "loopback", "--passphrase", "")
+    rings = {}
+    for name in ("signer", "stranger"):
+        tool(*environment, "--quick-gen-key", name, "ed25519", "sign", "never")
+        (tmp_path / f"{name}.gpg").write_bytes(tool(*environment, "--export", name).stdout)
+        keys = read_public_keys((tmp_path / f"{name}.gpg").read_bytes(), name)
+        rings[name] = KeyRing.of(keys=keys)
+    description = describe(entry("a.bin", b"a"))
+    signature = tool(*environment, "-u", "signer", "--detach-sign", data=description).stdout
+    data = newc({"sw-description": description, "sw-description.sig": signature, "a.bin": b"a"})
+    image = kit.open(data, ring=rings["signer"])
+    assert [item.outcome for item in image.signatures] == [Outcome.VALID]
+    assert "OpenPGP" in image.signatures[0].encoding
+    assert (image.coverage.uncovered, image.version.authentic) == ((), True)
+    for ring in (rings["stranger"], None):
+        assert [item.outcome for item in kit.open(data, ring=ring).signatures] == [Outcome.KEY_UNKNOWN]
+    changed = newc({"sw-description": description + b" ", "sw-description.sig": signature, "a.bin": b"a"})
+    assert [item.outcome for item in kit.open(changed, ring=rings["signer"]).signatures] == [Outcome.INVALID]
     packet = bytes([0x88, 10]) + bytes(10)
-    data = newc({"sw-description": describe(entry("a.bin", b"a")), "sw-description.sig": packet, "a.bin": b"a"})
-    (signature,) = kit.open(data).signatures
-    assert (signature.outcome, signature.encoding) == (Outcome.KEY_UNKNOWN, "OpenPGP")
+    damaged = newc({"sw-description": description, "sw-description.sig": packet, "a.bin": b"a"})
+    assert kit.open(damaged).signatures[0].outcome not in {Outcome.VALID, Outcome.ABSENT}
 
 
 def test_a_signature_that_is_not_second_is_none_for_the_installer(kit: Any) -> None:
