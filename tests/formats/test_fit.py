@@ -11,9 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from checker.crypto.key_files import read_public_keys
 from checker.crypto.keyring import KeyRing, read_decryption_key
+from checker.crypto.keys import from_spki
 from checker.errors import FormatError, KeyMaterialError, LimitError, UnknownFormatError
 from checker.formats import _fit_layout, _fit_signature
 from checker.formats._open import open_artifact
@@ -150,6 +155,36 @@ def test_openssl_agrees_over_bytes_put_together_a_second_time(
     for content, wanted in ((own, 0), (own[:-1] + b"x", 1)):
         done = subprocess.run(command, input=content, cwd=tmp_path, capture_output=True, check=False)
         assert done.returncode == wanted
+
+
+@pytest.mark.parametrize(
+    ("algo", "curve", "digest"),
+    [
+        ("sha384,ecdsa384", ec.SECP384R1(), hashes.SHA384()),
+        ("sha512,secp521r1", ec.SECP521R1(), hashes.SHA512()),
+    ],
+)
+def test_curves_that_only_newer_tools_sign_with(
+    bench: Bench, algo: str, curve: ec.EllipticCurve, digest: hashes.HashAlgorithm
+) -> None:
+    """The signature node is not part of what is signed, so another one can be put in after mkimage."""
+    path = "/configurations/conf-1/signature-1"
+    data = bench.make(tree(configurations=[configuration(signed=signature("sha256,ecdsa256", "ec"))]))
+    data = bench.put(data, "-t s", path, "algo", algo)
+    found = read_tree(BytesSource("x.itb", data))
+    size = int.from_bytes((found.nodes[path].value("hashed-strings") or b"")[4:], "big")
+    message = signed_bytes(data) + data[found.strings.start : found.strings.start + size]
+    private = ec.generate_private_key(curve)
+    width = (curve.key_size + 7) // 8
+    numbers = decode_dss_signature(private.sign(message, ec.ECDSA(digest)))
+    value = b"".join(number.to_bytes(width, "big") for number in numbers)
+    key = from_spki(private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo), "new")
+    good = bench.put(data, "-t bx", path, "value", *(f"{byte:x}" for byte in value))
+    assert outcomes(opened(good, key)) == ["valid"]
+    assert opened(good, key).coverage.uncovered == ()
+    bad = bench.put(data, "-t bx", path, "value", *(f"{byte:x}" for byte in value[:-1] + bytes([value[-1] ^ 1])))
+    assert outcomes(opened(bad, key)) == ["invalid"]
+    assert outcomes(opened(good, key_of(bench, "ec"))) == ["key_unknown"]
 
 
 def test_dumpimage_reads_the_same_images(bench: Bench, tmp_path: Path) -> None:
