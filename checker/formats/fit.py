@@ -88,16 +88,29 @@ class _Fit:
         return tuple(item for item in self.judged if isinstance(item.plan.owner, Configuration))
 
     @cached_property
+    def nameless(self) -> Mapping[str, tuple[str, ...]]:
+        """Return, by the path of a signature of a configuration, the signed properties whose names are not signed."""
+        tree = self.layout.tree
+        return {
+            item.plan.node.node.path: unsigned_names(tree, item.trial.nodes, item.plan.node) for item in self.configured
+        }
+
+    def binding(self, item: Judged) -> bool:
+        """Return whether a signature binds what its nodes mean: with free names `kernel` may become `fdt`."""
+        return not self.nameless[item.plan.node.node.path]
+
+    @cached_property
     def valid_nodes(self) -> frozenset[str]:
         """Return the nodes that a valid signature of a configuration covers."""
-        return frozenset(path for item in self.configured if item.valid for path in item.trial.nodes)
+        bound = (item for item in self.configured if item.valid and self.binding(item))
+        return frozenset(path for item in bound for path in item.trial.nodes)
 
     @cached_property
     def reaching(self) -> Mapping[str, set[int]]:
         """Return for each node which signatures, by number, cover it and are not known to be wrong."""
         found: dict[str, set[int]] = defaultdict(set)
         for number, item in enumerate(self.configured):
-            for path in item.trial.nodes if item.reaching else ():
+            for path in item.trial.nodes if item.reaching and self.binding(item) else ():
                 found[path].add(number)
         return found
 
@@ -195,7 +208,7 @@ def _states(fit: _Fit) -> dict[Span, bool | None]:
 def _coverage(fit: _Fit) -> Coverage:
     states = _states(fit)
     reached = all(state is True for state in states.values())
-    held = any(item.reaching for item in fit.configured)
+    held = any(item.reaching and fit.binding(item) for item in fit.configured)
     return Coverage(
         payload=tuple(states),
         uncovered=tuple(span for span, state in states.items() if state is False),
@@ -410,7 +423,7 @@ def _signature_weaknesses(fit: _Fit, judged: Judged) -> Iterator[Weakness]:
     if judged.trial.less:
         left = ", ".join(sorted(needed - judged.trial.nodes)[:5])
         yield Weakness(code="unprotected-member", message=f"the signature leaves out {left}", where=where)
-    names = unsigned_names(fit.layout.tree, judged.trial.nodes, node)
+    names = fit.nameless[where]
     if names:
         text = f"the names of signed properties lie outside the signed strings: {', '.join(names[:5])}"
         yield Weakness(code="unprotected-metadata", message=text, where=where)

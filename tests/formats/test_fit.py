@@ -187,6 +187,21 @@ def test_curves_that_only_newer_tools_sign_with(
     assert outcomes(opened(good, key_of(bench, "ec"))) == ["key_unknown"]
 
 
+def test_a_signature_that_leaves_the_names_out_covers_nothing(bench: Bench) -> None:
+    path = "/configurations/conf-1/signature-1"
+    data = bench.make(tree(configurations=[configuration(signed=signature("sha256,ecdsa256", "ec"))]))
+    bare = bench.put(data, "-d", path, "hashed-strings")
+    private = ec.generate_private_key(ec.SECP256R1())
+    numbers = decode_dss_signature(private.sign(signed_bytes(bare), ec.ECDSA(hashes.SHA256())))
+    value = b"".join(number.to_bytes(32, "big") for number in numbers)
+    key = from_spki(private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo), "new")
+    artifact = opened(bench.put(bare, "-t bx", path, "value", *(f"{byte:x}" for byte in value)), key)
+    assert outcomes(artifact) == ["valid"]
+    assert codes(artifact) == ["unprotected-metadata"]
+    assert artifact.coverage.uncovered == artifact.coverage.payload
+    assert not any(check.authentic for item in artifact.images for check in item.digests)
+
+
 def test_dumpimage_reads_the_same_images(bench: Bench, tmp_path: Path) -> None:
     if shutil.which("dumpimage") is None:
         pytest.skip("dumpimage is not installed")
