@@ -273,6 +273,8 @@ def verify(signature: PgpSignature, key: PublicKey, digest: bytes) -> None:
     """
     if signature.unknown_critical:
         raise InvalidSignatureError(f"critical subpackets are not understood: {list(signature.unknown_critical)}")
+    if digest[:2] != signature.left:
+        raise InvalidSignatureError("the signature's copy of the digest's first bytes differs")
     name = scheme(signature)
     try:
         form = _form(signature, key)
