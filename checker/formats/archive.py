@@ -34,6 +34,7 @@ from checker.formats._archive_members import (
 )
 from checker.formats.contract import Context, Format, Parse
 from checker.io.digests import DigestRequest, supported
+from checker.io.limits import MAX_HEADER
 from checker.model.artifact import (
     INEXPRESSIBLE,
     Artifact,
@@ -134,9 +135,12 @@ def _read(source: Source, container: Container) -> _Found:
     names = [entry.name for entry in container.files]
     listings: dict[str, Listing] = {}
     carriers: list[signing.Pair] = []
+    room = MAX_HEADER  # bytes of all lists: what they state is held at once
     for entry in container.files:
-        if len(listings) + len(carriers) >= MAX_LISTS or not may_be_list(entry.name):
+        full = len(listings) + len(carriers) >= MAX_LISTS or entry.size > room
+        if full or not may_be_list(entry.name):
             continue
+        room -= entry.size
         data = signing.read(entry, MAX_LIST) or b""
         listing = read_list(entry.name, data, names)
         if signing.carries(data):

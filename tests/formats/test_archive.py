@@ -623,6 +623,14 @@ def test_many_members_are_counted_not_listed(kit: Any) -> None:
     assert time.process_time() - started < 10
 
 
+def test_lists_beyond_what_is_held_at_once_are_payload(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = listing(FILES)
+    monkeypatch.setattr(archive, "MAX_HEADER", len(text) + 10)
+    artifact = kit.open(tar({**FILES, "SHA256SUMS": text, "MD5SUMS": sums(FILES, "md5sum")}))
+    assert {image.id for image in artifact.images} == {*FILES, "MD5SUMS"}
+    assert "unreferenced-member" in kit.codes(artifact)
+
+
 def test_a_huge_pax_header_is_refused(kit: Any) -> None:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as pack:
