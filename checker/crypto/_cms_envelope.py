@@ -23,6 +23,18 @@ from checker.crypto.keyring import DecryptionKey, KeyRing
 from checker.errors import DecryptionError, FormatError, UnsupportedAlgorithmError
 from checker.model.artifact import Encryption, KeyFacts, Recipient
 
+# One decapsulation in pure Python takes about 10 ms for ML-KEM and up to 300 ms for both variants of FrodoKEM.
+_KEM_WORK: Final = {
+    "ml-kem-512": 1,
+    "ml-kem-768": 1,
+    "ml-kem-1024": 1,
+    "x25519-ml-kem-768": 1,
+    "frodokem-640": 10,
+    "frodokem-976": 20,
+    "frodokem-1344": 30,
+}
+MAX_KEM_WORK: Final = 1_000  # of one message: some ten seconds
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Wrapped:
@@ -106,9 +118,13 @@ class EnvelopedMessage:
         sealed = self.ciphertext if self.ciphertext is not None else ciphertext
         if sealed is None:
             raise DecryptionError("the ciphertext is not in the message")
-        reasons = []
+        reasons, work = [], 0
         for index, item in enumerate(self.wrapped):
             for key in ring.decryption:
+                work += _KEM_WORK.get(key.kind, 0) if key.kind == item.facts.algorithm else 0
+                if work > MAX_KEM_WORK:
+                    reasons.append(f"it has more KEM recipients than are tried, MAX_KEM_WORK ({MAX_KEM_WORK})")
+                    continue
                 try:
                     secret = _unwrap(item, key, self.cipher)
                     return self._opened(index, key, secret, self._decrypt(secret, sealed))

@@ -106,10 +106,13 @@ def _judged(path: tuple[Certificate, ...], at: str) -> Found:
 
 
 def _unevaluated(item: Certificate) -> tuple[str, ...]:
-    with _asn1.guarded("certificate"):
-        parsed = x509.Certificate.load(item.der)
-        present = {str(each["extn_id"].native) for each in parsed["tbs_certificate"]["extensions"] or ()}
-        critical = {str(each) for each in parsed.critical_extensions}
+    try:
+        with _asn1.guarded("certificate"):
+            parsed = x509.Certificate.load(item.der)
+            present = {str(each["extn_id"].native) for each in parsed["tbs_certificate"]["extensions"] or ()}
+            critical = {str(each) for each in parsed.critical_extensions}
+    except FormatError:
+        return ("a damaged one",)
     return tuple(sorted((critical - _EVALUATED) | (present & _NEVER)))
 
 
@@ -145,5 +148,8 @@ def revoked(item: Certificate, issuer: Certificate, lists: Sequence[RevocationLi
 
 
 def _partial(each: RevocationList) -> bool:
-    with _asn1.guarded("certificate revocation list"):
-        return bool(crl.CertificateList.load(each.der).critical_extensions)
+    try:
+        with _asn1.guarded("certificate revocation list"):
+            return bool(crl.CertificateList.load(each.der).critical_extensions)
+    except FormatError:
+        return True

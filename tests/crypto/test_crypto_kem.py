@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from checker.crypto import _cms_envelope
 from checker.crypto.cms import EnvelopedMessage
 from checker.crypto.kem import frodo, ml_kem
 from checker.crypto.kem.keys import secrets
@@ -376,3 +377,14 @@ def test_drafts_are_warned_of_and_standards_are_not() -> None:
     named = [Recipient(algorithm=each) for each in ("newhope", "ml-kem-768", "kyber-draft", "kyber-draft")]
     found = [(item.code, item.where) for item in recipient_weaknesses(named)]
     assert found == [("pre-standard-kem", "kyber-draft"), ("pre-standard-kem", "newhope")]
+
+
+def test_no_message_makes_more_decapsulations_than_a_limit_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    key, secret, ciphertext = ml_kem_768()
+    message = EnvelopedMessage.parse(kem_message(OIDS["ml-kem-768"], ciphertext, secret))
+    ring = KeyRing.of(decryption=[key])
+    monkeypatch.setattr(_cms_envelope, "MAX_KEM_WORK", 1)
+    assert message.decrypt(ring) == b"the update"
+    monkeypatch.setattr(_cms_envelope, "MAX_KEM_WORK", 0)
+    with pytest.raises(DecryptionError, match="MAX_KEM_WORK"):
+        message.decrypt(ring)
