@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,7 @@ from tests.crypto.pq_material import (
     slh_dsa,
 )
 
+DATA = Path(__file__).parent / "data"
 NOW = "2026-11-01T00:00:00Z"
 EXPIRED = ("200101000000Z", "210101000000Z")
 SCHEMES: dict[str, Callable[[bytes], Signer]] = {
@@ -189,3 +191,13 @@ def test_a_forged_one_time_index_is_not_reported() -> None:
     root, key = hss(b"root"), hss(b"leaf", start=3)
     anchor, leaf = certificate("root", root, "root", root, CA), certificate("leaf", key, "root", root)
     assert message(key, leaf, anchor, b"other").one_time_keys == ()
+
+
+def test_a_path_under_an_xmss_root_is_valid_and_a_flipped_bit_is_not() -> None:
+    # XMSS-SHA2_10_192, signed once by pq-verify's XMSSTree; the private key was thrown away.
+    root, leaf = (DATA / "xmss_root.der").read_bytes(), (DATA / "xmss_leaf.der").read_bytes()
+    found = judged(leaf, root)
+    assert (found.outcome, found.chain.certificates[0].signature_algorithm) == (Outcome.VALID, "xmss")
+    assert parse_certificate(root).key.facts.algorithm == "xmss"
+    flipped = leaf[:-1] + bytes([leaf[-1] ^ 1])
+    assert judged(flipped, root).outcome is Outcome.KEY_UNKNOWN
