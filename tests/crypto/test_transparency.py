@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -166,10 +167,12 @@ def test_a_refused_time_stamp_is_none(stamps: Path) -> None:
 def test_trusted_roots_give_log_keys_that_sign_nothing_else_and_authorities(stamps: Path) -> None:
     der = base64.b64encode(read_certificates((stamps / "tsa.pem").read_bytes(), "")[0].der).decode()
     spki = base64.b64encode(read_certificates((stamps / "tsa.pem").read_bytes(), "")[0].key.spki).decode()
-    text = (
-        '{"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1", '
-        + '"tlogs": [{"publicKey": {"rawBytes": "' + spki + '"}}], "certificateAuthorities": [{"certChain": {"certificates": [{"rawBytes": "' + der + '"}]}}]}'
-    ).encode()  # fmt: skip
+    root = {
+        "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
+        "tlogs": [{"publicKey": {"rawBytes": spki}}],
+        "certificateAuthorities": [{"certChain": {"certificates": [{"rawBytes": der}]}}],
+    }
+    text = json.dumps(root).encode()
     (key,) = read_public_keys(text, "root.json")
     assert key.terms is not None
     assert key.terms.refused == trusted_root.LOG_ONLY

@@ -69,6 +69,8 @@ def parse(data: bytes) -> MiniSignature:
         raise FormatError(f"{len(raw)} bytes that begin with {raw[:2]!r}", offset=at, field="signature")
     found = MiniSignature(raw[:2], raw[2:10].hex(), raw[10:], end=end)
     if not data[end:].startswith(TRUSTED):
+        if found.algorithm == _PREHASHED:  # signify knows no such signatures, and minisign demands the comment
+            raise FormatError("is missing", offset=end, field="trusted comment")
         return found
     trusted, at = _line(data, end)
     text, end = _line(data, at)
