@@ -78,7 +78,7 @@ class Repository:
     folder: FolderSource
     place: str
     used: dict[str, None] = field(default_factory=dict)  # paths of metadata files that were read
-    _room: int = MAX_TOTAL
+    _room: int = field(default_factory=lambda: MAX_TOTAL)
 
     def read(self, member: Member) -> Metadata:
         """Return a metadata file.

@@ -18,7 +18,7 @@ from checker.io.strict_json import parse, spans
 from checker.model.artifact import Span
 
 ROOT, TIMESTAMP, SNAPSHOT, TARGETS = TOP_LEVEL = ("root", "timestamp", "snapshot", "targets")
-MAX_METADATA: Final = 12 * 1024 * 1024  # bytes of one file; python-tuf reads at most 5,000,000 of targets metadata
+MAX_METADATA: Final = 8 * 1024 * 1024  # bytes of one file; python-tuf reads at most 5,000,000 of targets metadata
 MAX_SIGNATURES: Final = 512  # of one file; each costs a verification
 MAX_KEYS: Final = 4096  # of one file
 MAX_PATTERNS: Final = 100_000  # paths and prefixes of all delegations of one file

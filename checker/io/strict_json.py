@@ -53,6 +53,8 @@ def spans(data: bytes, field: str, *, limit: int = MAX_HEADER) -> dict[str, Span
     found: dict[str, Span] = {}
     place = _skip(text, 0)
     try:
+        if text[place] == "{" and text[_skip(text, place + 1)] == "}":
+            return found
         while text[place] != "}":
             name, place = decoder.raw_decode(text, _skip(text, place + 1))
             start = _skip(text, _skip(text, place) + 1)
