@@ -127,6 +127,7 @@ _MARKS: Final = (  # class, what in a name shows it
     ("kerberos", ("TLS_KRB5",)),
     ("srp", ("TLS_SRP",)),
     ("gost", ("TLS_GOST",)),
+    ("password", ("TLS_ECCPWD",)),
     ("cbc", ("_CBC_",)),
     ("ccm-8", ("_CCM_8",)),
     ("aead", ("_GCM_", "_CCM", "_CHACHA20_")),
@@ -137,7 +138,7 @@ _PARTS: Final = (  # the first that fits is the question that a suite of TLS 1.2
     ("anonymous", frozenset({"anonymous"})),
     ("broken", _BROKEN),
     ("psk", frozenset({"psk"})),
-    ("other", frozenset({"kerberos", "srp", "gost"})),
+    ("other", frozenset({"kerberos", "srp", "gost", "password"})),
     ("static-rsa", frozenset({"static-rsa"})),
     ("static-dh", frozenset({"static-dh"})),
     ("cbc", frozenset({"cbc"})),
@@ -162,7 +163,7 @@ def _part(name: str) -> str:
 
 
 def _parts() -> dict[str, tuple[int, ...]]:
-    found: dict[str, tuple[int, ...]] = {label: () for label, _ in _PARTS} | {"aead-ecdhe": ()}
+    found: dict[str, tuple[int, ...]] = dict.fromkeys((*(label for label, _ in _PARTS), "aead-ecdhe"), ())
     for number, name in SUITES.items():
         if number not in _NOT_12:
             part = _part(name)
