@@ -24,7 +24,6 @@ from checker.formats._tuf_metadata import (
     Index,
     Metadata,
     Root,
-    Targets,
 )
 from checker.io.digests import digest, supported
 from checker.io.folders import Member
@@ -392,8 +391,3 @@ def _by_declared(entry: Entry, metadata: Metadata, ring: KeyRing) -> Judged:
             return found
     note = "no root is here that says whose key this is, and no declared key made the signature"
     return Judged(entry=entry, outcome=Outcome.KEY_UNKNOWN, note=note)
-
-
-def is_targets(file: File | None) -> Targets | None:
-    """Return what targets metadata says, where there is any."""
-    return file.metadata.body if file and isinstance(file.metadata.body, Targets) else None

@@ -149,7 +149,7 @@ def _agreed(director: Judged, image: Judged) -> tuple[list[Offer], tuple[Weaknes
         offers.append(replace(offer, copies=tuple(copies.values())))
     for spoken in vouched.values():
         note = "the director assigns it to no ECU"
-        offers.append(_offer(image, spoken, image.reach(spoken), note))
+        offers.append(_offer(image, spoken, max(director.chain.reach, image.reach(spoken)), note))
     return offers, tuple(found)
 
 
