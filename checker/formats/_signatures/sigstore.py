@@ -43,7 +43,7 @@ STATEMENT: Final = "application/vnd.in-toto+json"
 MAX_RAW: Final = 8192  # bytes of a signature without any container; RSA-16384 has 2048
 MAX_SUBJECTS: Final = 1024  # of one statement; attestations of releases name some tens of files
 _HASHES: Final = {"sha256": "sha-256", "sha384": "sha-384", "sha512": "sha-512"}
-_FIELDS: Final = (b'"mediaType"', files.MEDIA_TYPE.encode())
+_FIELDS: Final = (b'"base64Signature"', b'"verificationMaterial"', files.MEDIA_TYPE.encode())
 
 
 def _detect(data: bytes, context: Context) -> bool:
@@ -51,7 +51,7 @@ def _detect(data: bytes, context: Context) -> bool:
         return from_base64(data) is not None or len(data) <= MAX_RAW
     if not data.lstrip().startswith(b"{"):
         return False
-    return b'"base64Signature"' in data or all(item in data for item in _FIELDS)
+    return any(field in data for field in _FIELDS)
 
 
 def _read(data: bytes, context: Context) -> files.Bundle:
