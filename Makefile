@@ -28,7 +28,7 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/bin/pip
 	touch $@
 
 $(STAMP): pyproject.toml | $(VENV)/bin/pip
-	$(BIN)/python -m pip install --quiet --editable '.[fast,pdf,pqc]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[fast,pdf]' --group dev
 	touch $@ $(VENV)/.demo
 
 system:  ## install the system packages of the tests, where this user may

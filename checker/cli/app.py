@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from checker import __version__
-from checker.cli import check, explain, inspect, list_, rules, schema
+from checker.cli import check, explain, inspect, list_, probe, rules, schema
 from checker.errors import ExitStatus
 
 # typer carries its own copy of click and exports only the leaves of its error tree; this is the root of the tree.
@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 app.command("check")(check.check)
 app.command("inspect")(inspect.inspect)
+app.command("probe")(probe.probe)
 app.command("explain")(explain.explain)
 app.command("list")(list_.list_)
 app.command("schema")(schema.schema)

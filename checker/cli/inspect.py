@@ -60,7 +60,7 @@ def inspect(  # noqa: PLR0913 - one parameter per option of the command line
     with ExitStack() as stack:
         source = _source(artifact, stack)
         identity = identify(source)  # a large file is hashed while everything else is still being imported
-        keys = _keyring(key or (), trust or (), crl or (), decrypt or ())
+        keys = _ring(key or (), trust or (), crl or (), decrypt or ())
         beside = _companions(signature, companion or (), stack)
         options = dict(_pair(text, "--option") for text in option or ())
         opened = _open(source, identity, keys, beside, options, format_id, as_of)
@@ -72,25 +72,10 @@ def inspect(  # noqa: PLR0913 - one parameter per option of the command line
         typer.echo(tree(opened, colour=colour_wanted(sys.stdout), width=terminal_width()), nl=False)
 
 
-def _keyring(
-    keys: Sequence[Path], anchors: Sequence[Path], crls: Sequence[Path], decryption: Sequence[Path]
-) -> KeyRing:
-    from checker.crypto.key_files import read_public_keys
-    from checker.crypto.keyring import KeyRing, read_certificates, read_crls, read_decryption_key
+def _ring(*files: Sequence[Path]) -> KeyRing:
+    from checker.cli._keys import ring
 
-    return KeyRing.of(
-        keys=[key for path in keys for key in read_public_keys(_bytes(path), path.name)],
-        anchors=[certificate for path in anchors for certificate in read_certificates(_bytes(path), path.name)],
-        crls=[item for path in crls for item in read_crls(_bytes(path), path.name)],
-        decryption=[read_decryption_key(_bytes(path), path.name) for path in decryption],
-    )
-
-
-def _bytes(path: Path) -> bytes:
-    from checker.io.files import Files
-    from checker.io.limits import MAX_KEY_FILE
-
-    return Files(path.parent, allow_outside=True).read(path.name, MAX_KEY_FILE)
+    return ring(*files)
 
 
 def _open(

@@ -14,14 +14,15 @@ class Kind(StrEnum):
     FORMATS = "formats"
     PROBES = "probes"
     OUTPUTS = "outputs"
+    PROFILES = "profiles"
 
 
 def list_(kind: Annotated[Kind | None, typer.Argument(help="Only these; all of them unless said.")] = None) -> None:
-    """List artifact formats, probes and outputs."""
+    """List artifact formats, probes, outputs, and profiles for endpoints."""
     for wanted in (kind,) if kind else tuple(Kind):
         typer.echo(f"{wanted}:")
         for identity, title in _plug_ins(wanted):
-            typer.echo(f"  {identity:<12} {title}")
+            typer.echo(f"  {identity:<22} {title}")
 
 
 def _plug_ins(kind: Kind) -> list[tuple[str, str]]:
@@ -29,6 +30,7 @@ def _plug_ins(kind: Kind) -> list[tuple[str, str]]:
     from checker.formats.contract import Format
     from checker.probes.contract import Probe
     from checker.report.contract import Renderer
+    from checker.rules.load import load_default
 
     match kind:
         case Kind.FORMATS:
@@ -38,3 +40,5 @@ def _plug_ins(kind: Kind) -> list[tuple[str, str]]:
         case Kind.OUTPUTS:
             found = discover("checker.report", "RENDERER", Renderer)
             return [(item.id, f"{item.title} (*{item.suffix})") for item in found]
+        case Kind.PROFILES:
+            return [(item.id, f"{item.title}, {item.dated}") for item in load_default().profiles.values()]

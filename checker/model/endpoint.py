@@ -265,6 +265,11 @@ class EndpointFacts:
     milliseconds: float = 0.0
 
     @property
+    def speaks(self) -> bool:
+        """Return whether TLS or DTLS answered at all."""
+        return self.reach in {Reach.TLS, Reach.PSK_ONLY, Reach.PQ_ONLY}
+
+    @property
     def completed_groups(self) -> tuple[str, ...]:
         """Return the groups of handshakes that were carried through, each once."""
         done = (item.group for item in self.handshakes if item.completed.answer is Answer.YES and item.group)

@@ -16,7 +16,6 @@ IDENTITIES: Final = {
     "expired": "expired",
     "self_signed": "self-signed",
 }
-SPEAKING: Final = frozenset({Reach.TLS, Reach.PSK_ONLY, Reach.PQ_ONLY})
 MAX_SKEW: Final = 300.0  # seconds: what certificate dates and signed times tolerate in practice
 SOON: Final = dt.timedelta(days=30)  # a certificate that ends within it
 _LEGACY: Final = {"tls": ("SSLv3", "TLSv1.0", "TLSv1.1"), "dtls": ("DTLSv1.0",)}

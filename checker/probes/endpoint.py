@@ -13,10 +13,10 @@ from typing import Final
 
 from checker.crypto.certificates import instant
 from checker.crypto.chains import assess
-from checker.description.model import Description, Endpoint
+from checker.description.model import Description, Endpoint, Place
 from checker.model.artifact import ChainFacts
 from checker.model.endpoint import EndpointFacts, Reach
-from checker.model.evidence import Evidence, Expectation, Origin, Value
+from checker.model.evidence import Evidence, EvidenceSet, Expectation, Origin, Value
 from checker.model.subject import Subject, SubjectKind
 from checker.model.terms import Party, Reason
 from checker.probes import _endpoint_facts as facts_of
@@ -54,17 +54,17 @@ def _values(endpoint: Endpoint) -> dict[str, Value]:
 
 
 @dataclass(frozen=True)
-class _Place:
-    """One endpoint that was examined."""
+class _Seen:
+    """One endpoint that was examined, at the time of the assessment."""
 
-    context: Context
+    as_of: str
     ref: Endpoint
     found: EndpointFacts
 
     def fact(self, kind: str, values: Mapping[str, Value], *, step: bool = True, pointer: str = "") -> Evidence:
         """Return a record about this endpoint, seen at the time of the assessment by whoever runs it."""
         common = _values(self.ref) if step else {"endpoint": self.ref.id}
-        origin = Origin(pointer=pointer or f"{self.found.host}:{self.found.port}", time=self.context.as_of)
+        origin = Origin(pointer=pointer or f"{self.found.host}:{self.found.port}", time=self.as_of)
         return fact(_PROBE, kind, _subject(self.ref), common | dict(values), party=Party.SECOND, origin=origin)
 
 
@@ -73,7 +73,8 @@ def _run(context: Context) -> Iterator[Evidence]:
         if item.facts is None:
             yield from _gaps(item.ref, Reason(item.reason), item.error, _KINDS)
         else:
-            yield from _endpoint(_Place(context, item.ref, item.facts))
+            yield from records(item.ref, item.facts, context.as_of)
+            yield from _client_path(_Seen(context.as_of, item.ref, item.facts), context)
     yield from _shared_keys(context)
 
 
@@ -86,24 +87,32 @@ def _gaps(ref: Endpoint, reason: Reason, text: str, kinds: tuple[str, ...]) -> I
             yield gap(_PROBE, kind, _subject(ref), reason, text, values={**_values(ref), "use": "tls-server"})
 
 
-def _endpoint(place: _Place) -> Iterator[Evidence]:
-    found = place.found
+def evidence_of(found: EndpointFacts, as_of: str) -> EvidenceSet:
+    """Return the evidence of one endpoint that no description names, for profiles: of Receive, under its address."""
+    name = f"{found.host}:{found.port}"
+    ref = Endpoint(id=name, url=name, place=Place(name, 1, 1))
+    return EvidenceSet.complete((), records(ref, found, as_of))
+
+
+def records(ref: Endpoint, found: EndpointFacts, as_of: str) -> Iterator[Evidence]:
+    """Yield what one examined endpoint showed, as evidence; the anchors of devices are not looked at."""
+    place = _Seen(as_of, ref, found)
     reason = _REASONS.get(found.reach, Reason.UNREADABLE)
     if found.reach is Reach.PLAINTEXT:
         yield place.fact("tls_offer", facts_of.offer(found))
         yield from _gaps(place.ref, reason, f"the port speaks without TLS: {found.reason}", _KINDS[1:])
         return
-    if found.reach not in facts_of.SPEAKING:
+    if not found.speaks:
         yield from _gaps(place.ref, reason, f"{found.reach.value}: {found.reason}", _KINDS)
         return
     yield place.fact("tls_offer", facts_of.offer(found))
     yield from _session(place)
     yield from _trials(place)
-    for code, message in facts_of.weaknesses(found, instant(place.context.as_of)):
+    for code, message in facts_of.weaknesses(found, instant(as_of)):
         yield place.fact("weakness", {"code": code, "message": message}, step=False)
 
 
-def _session(place: _Place) -> Iterator[Evidence]:
+def _session(place: _Seen) -> Iterator[Evidence]:
     handshake = facts_of.completed(place.found)
     if handshake is None:
         tried = [item.completed.reason for item in place.found.handshakes if item.completed.reason]
@@ -121,14 +130,14 @@ def _session(place: _Place) -> Iterator[Evidence]:
             yield gap(_PROBE, kind, _subject(place.ref), Reason.UNREADABLE, text, values=values)
 
 
-def _path(place: _Place, chain: ChainFacts, use: str, purpose: _facts.Purpose) -> Iterator[Evidence]:
-    values = _facts.chain_values(chain, purpose, place.context.as_of, frozenset())
+def _path(place: _Seen, chain: ChainFacts, use: str, purpose: _facts.Purpose) -> Iterator[Evidence]:
+    values = _facts.chain_values(chain, purpose, place.as_of, frozenset())
     yield place.fact("chain", {**values, "use": use, "separate_from_tls": None})
     for position, certificate in zip(_facts.positions(chain), chain.certificates, strict=True):
         yield place.fact("certificate", {**_facts.certificate_values(certificate, position), "use": use})
 
 
-def _trials(place: _Place) -> Iterator[Evidence]:
+def _trials(place: _Seen) -> Iterator[Evidence]:
     trials = place.found.client.trials
     for item in trials:
         values = facts_of.trial(place.found, item)
@@ -141,13 +150,12 @@ def _trials(place: _Place) -> Iterator[Evidence]:
     if not trials:
         text = "no client identity was tried: give the endpoint a client_identity"
         yield from _gaps(place.ref, Reason.NOT_DECLARED, text, ("server_trial",))
-    if any(item.credential == "valid" and item.accepted.known for item in trials):
-        yield from _client_path(place)
 
 
-def _client_path(place: _Place) -> Iterator[Evidence]:
-    """Yield the device's own path, which the server took, judged by the anchors of `trust.devices` (PK1 … PK8)."""
-    context = place.context
+def _client_path(place: _Seen, context: Context) -> Iterator[Evidence]:
+    """Yield the device's own path, where the server took it, judged by the anchors of `trust.devices` (PK1 … PK8)."""
+    if not any(item.credential == "valid" and item.accepted.known for item in place.found.client.trials):
+        return
     found = _keyfiles.endpoint_certificates(place.ref, context.files)
     if found:
         ring = _keyfiles.device_ring(context.description, context.files)
@@ -158,10 +166,10 @@ def _client_path(place: _Place) -> Iterator[Evidence]:
 
 def _shared_keys(context: Context) -> Iterator[Evidence]:
     """Yield one key behind several endpoints: whoever takes it from one has all of them."""
-    places: dict[str, list[_Place]] = defaultdict(list)
+    places: dict[str, list[_Seen]] = defaultdict(list)
     for item in context.examined:
         if item.facts is not None and (key := leaf_key(item.facts)):
-            places[key].append(_Place(context, item.ref, item.facts))
+            places[key].append(_Seen(context.as_of, item.ref, item.facts))
     for key, found in sorted(places.items()):
         if len({(place.found.host, place.found.port) for place in found}) > 1:
             text = f"{', '.join(place.ref.id for place in found)} show the same key {key[:16]}…"

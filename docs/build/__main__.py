@@ -16,6 +16,7 @@ COMMANDS = (
     (),
     ("check",),
     ("inspect",),
+    ("probe",),
     ("explain",),
     ("list",),
     ("schema",),
