@@ -12,6 +12,7 @@ import pytest
 
 from checker.crypto import transparency as logs
 from checker.crypto import trusted_root
+from checker.crypto.cms import SignedMessage
 from checker.crypto.key_files import read_public_keys
 from checker.crypto.keyring import KeyRing, read_certificates
 from checker.errors import FormatError, KeyMaterialError
@@ -153,7 +154,7 @@ def test_a_certificate_with_another_purpose_makes_no_time_stamps(stamps: Path) -
     run("openssl", "cms", "-sign", "-binary", "-nodetach", "-in", stamps / "sig", "-signer", stamps / "x.pem",
         "-inkey", stamps / "tsa.key", "-econtent_type", "1.2.840.113549.1.9.16.1.4", "-outform", "DER",
         "-out", stamps / "token")  # fmt: skip
-    forged = logs.Timestamp("", "", b"", logs.SignedMessage.parse((stamps / "token").read_bytes()))
+    forged = logs.Timestamp("", "", b"", SignedMessage.parse((stamps / "token").read_bytes()))
     assert forged.verify(ring, AS_OF).outcome is Outcome.INVALID
 
 

@@ -129,7 +129,7 @@ def changed(change: Callable[[dict[str, Any]], object], wish: Wish | None = None
 
 
 def material(value: dict[str, Any]) -> dict[str, Any]:
-    return dict.__getitem__(value, "verificationMaterial")  # type: ignore[no-any-return]
+    return dict.__getitem__(value, "verificationMaterial")
 
 
 def entry(value: dict[str, Any]) -> dict[str, Any]:
@@ -173,6 +173,8 @@ STAMPS = {"rfc3161Timestamps": [{"signedTimestamp": "AAAA"}]}
         (lambda v: v.pop("messageSignature"), "neither one"),
         (lambda v: v.pop("verificationMaterial"), "verificationMaterial"),
         (lambda v: v.update(mediaType=7), "mediaType"),
+        (lambda v: v.update(mediaType="\ud800"), "mediaType"),
+        (lambda v: v.update(mediaType="application/vnd.dev.sigstore.bundle+json;version=0.4"), "are not read"),
         (lambda v: material(v).update(certificate={"rawBytes": "AAAA"}), "certificate"),
         (lambda v: material(v).update(tlogEntries=[{}] * 17), "tlogEntries"),
         (lambda v: material(v).update(tlogEntries=[{}]), "logId"),

@@ -212,7 +212,7 @@ def _objects(value: Mapping[str, Any], name: str, limit: int) -> Sequence[Mappin
 
 def _text(value: Mapping[str, Any], name: str) -> str:
     found = value.get(name)
-    if not isinstance(found, str):
+    if not isinstance(found, str) or any("\ud800" <= letter <= "\udfff" for letter in found):
         raise FormatError("is missing, or no text", field=name)
     return found
 
