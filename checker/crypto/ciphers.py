@@ -39,14 +39,17 @@ _HASHES: Final[Mapping[str, type[hashes.HashAlgorithm]]] = {
 MCUBOOT_INFO: Final = b"MCUBoot_ECIES_v1"  # MCUboot, docs/encrypted_images.md
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Blocks:
-    """A decrypting source over whole blocks of `parent[span]`; `decrypt(n, data)` decrypts from block n on."""
+    """A decrypting source over whole blocks of `parent[span]`; `decrypt(n, data)` decrypts from block n on.
+
+    Two of them are never equal: the keys inside may differ, and a digest of one is not that of the other.
+    """
 
     parent: Source = field(repr=False)
     span: Span
     size: int
-    decrypt: Callable[[int, bytes], bytes] = field(repr=False, compare=False)
+    decrypt: Callable[[int, bytes], bytes] = field(repr=False)
     block: int = BLOCK
 
     @property
