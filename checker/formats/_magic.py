@@ -23,6 +23,8 @@ _MAGICS: Final = (
     (0, b"070702", "cpio (newc with checksums) whose first member is not what a known format wants"),
     (0, b"070707", "cpio (odc)"),
     (0, b"-----BEGIN PGP SIGNATURE-----", "an OpenPGP signature: open the signed file, with this as its signature"),
+    (0, b"\x90\x0d\x03", "an OpenPGP message with its signature inside, which is not opened here"),
+    (0, b"\xc4\x0d\x03", "an OpenPGP message with its signature inside, which is not opened here"),
     (0, b"-----BEGIN PGP MESSAGE-----", "an OpenPGP message, whose content is not opened here"),
     (0, b"-----BEGIN PGP ", "an OpenPGP key"),
     (0, b"-----BEGIN ", "PEM"),

@@ -12,6 +12,7 @@ import pytest
 
 from checker.crypto import openpgp
 from checker.crypto.key_files import read_public_keys
+from checker.crypto.key_forms import openpgp as openpgp_form
 from checker.crypto.keys import PublicKey
 from checker.errors import CryptoError, FormatError, InvalidSignatureError, KeyMaterialError, UnsupportedAlgorithmError
 from checker.io import digests
@@ -239,3 +240,21 @@ def test_armour_without_an_empty_line_and_with_headers_is_read() -> None:
 def test_times_far_away_are_texts() -> None:
     assert openpgp.moment(None) == ""
     assert openpgp.moment(2**40).startswith("9999-12-31")
+
+
+def test_what_is_no_certificate_is_left_to_other_forms() -> None:
+    data = openpgp.unarmour(V6_CERTIFICATE)
+    assert openpgp_form.FORM.detect(data)
+    for other in (
+        b"",
+        b"\x98" + bytes(31),
+        data[:40],
+        b"\x98\x40" + bytes(64),
+        b"\xc6\xff\xff" + bytes(80),
+        b"0\x82" * 30,
+    ):
+        assert not openpgp_form.FORM.detect(other)
+    with pytest.raises(KeyMaterialError, match="no OpenPGP certificate"):
+        read_public_keys(data[:-1])
+    with pytest.raises(KeyMaterialError, match="without a public key"):
+        read_public_keys(V6_SIGNATURE)

@@ -129,11 +129,13 @@ def changed(change: Callable[[dict[str, Any]], object], wish: Wish | None = None
 
 
 def material(value: dict[str, Any]) -> dict[str, Any]:
-    return dict.__getitem__(value, "verificationMaterial")
+    found: dict[str, Any] = value["verificationMaterial"]
+    return found
 
 
 def entry(value: dict[str, Any]) -> dict[str, Any]:
-    return material(value)["tlogEntries"][0]  # type: ignore[no-any-return]
+    found: dict[str, Any] = material(value)["tlogEntries"][0]
+    return found
 
 
 def body(change: Callable[[dict[str, Any]], object]) -> Callable[[dict[str, Any]], None]:
