@@ -72,12 +72,11 @@ def walk(files: Repository, chain: Chain) -> Delegated:
         LimitError: there are more roles or levels than the limits allow, or a file is too large.
     """
     found = Delegated()
-    if chain.targets is None:
-        return found
     index = chain.snapshot.metadata.body if chain.snapshot else None
     meta = index.meta if isinstance(index, Index) else None
+    tops = [chain.targets] if chain.targets else list(reversed(chain.offline))
     visited = {TARGETS}
-    stack = [Node(name=TARGETS, file=_light(chain.targets))]
+    stack = [Node(name=file.role, file=_light(file)) for file in tops]
     while stack:
         node = stack.pop()
         found.nodes.append(node)
@@ -99,7 +98,7 @@ def walk(files: Repository, chain: Chain) -> Delegated:
 
 def _light(file: File) -> File:
     """Return a file without its bytes, which are needed no more."""
-    return replace(file, metadata=replace(file.metadata, messages={}, data=b""))
+    return replace(file, metadata=replace(file.metadata, messages={}, data=b"", rewritten=()))
 
 
 def _consistent(chain: Chain) -> bool:

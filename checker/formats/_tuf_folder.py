@@ -18,7 +18,7 @@ from typing import Final
 from urllib.parse import quote
 
 from checker.errors import FormatError, LimitError
-from checker.formats._tuf_metadata import MAX_METADATA, Metadata, read_metadata
+from checker.formats._tuf_metadata import MAX_METADATA, OFFLINE_SNAPSHOT, TARGETS, Metadata, read_metadata
 from checker.io.folders import FolderSource, Member
 from checker.io.sources import Window
 from checker.model.artifact import Source
@@ -123,6 +123,12 @@ class Repository:
                 raise LimitError(f"holds more than MAX_ROOTS ({MAX_ROOTS}) root files", field=self.place or "folder")
             yield int(match[1]) if match[1] else None, member
 
+    @property
+    def offline(self) -> bool:
+        """Return whether this is an update from a medium, with a snapshot of its own kind and no targets metadata."""
+        found = self.folder.find(f"{self.place}{OFFLINE_SNAPSHOT}.json")
+        return found is not None and self.role(TARGETS, None, (), consistent=False) is None
+
     def role(self, name: str, version: int | None, hashes: Iterable[str], *, consistent: bool) -> Member | None:
         """Return the file of a role: the version that is asked for, else the plain one, else the highest there is.
 
@@ -218,9 +224,11 @@ def pair(folder: FolderSource) -> tuple[Repository, Repository] | None:
 
 
 def is_uptane(folder: FolderSource) -> bool:
-    """Return whether a folder holds a director beside an image repository, or targets with Uptane's custom fields."""
+    """Return whether a folder holds director and image repository, an offline update, or Uptane's custom fields."""
     places = repositories(folder)
     if len({DIRECTOR in place.split("/") for place in places}) > 1:
+        return True
+    if len(places) == 1 and Repository(folder, places[0]).offline:
         return True
     targets = (member for member in folder.members if _TARGETS.fullmatch(_split(member.path)[1]))
     beside = (member for member in targets if _split(member.path)[0] in places)

@@ -18,6 +18,8 @@ from checker.io.strict_json import parse, spans
 from checker.model.artifact import Span
 
 ROOT, TIMESTAMP, SNAPSHOT, TARGETS = TOP_LEVEL = ("root", "timestamp", "snapshot", "targets")
+OFFLINE_SNAPSHOT, OFFLINE_UPDATES = "offline-snapshot", "offline-updates"  # aktualizr's updates from a medium
+_KINDS: Final = {name: name for name in TOP_LEVEL} | {OFFLINE_SNAPSHOT: SNAPSHOT, OFFLINE_UPDATES: TARGETS}
 MAX_METADATA: Final = 8 * 1024 * 1024  # bytes of one file; python-tuf reads at most 5,000,000 of targets metadata
 MAX_SIGNATURES: Final = 512  # of one file; each costs a verification
 MAX_KEYS: Final = 4096  # of one file
@@ -100,9 +102,10 @@ class Targets:
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """A metadata file. `messages` are the canonical forms of its signed part, `signed` and `signatures` where they lie.
+    """A metadata file. `type` is in small letters; `signed` and `signatures` say where they lie.
 
-    `problems` are faults that a strict client refuses, though the file can be read.
+    `messages` are the canonical forms of the signed part, `rewritten` those of the whole file where Uptane's tools take
+    digests over them. `problems` are faults that a strict client refuses, though the file can be read.
     """
 
     file: str
@@ -113,11 +116,11 @@ class Metadata:
     entries: tuple[Entry, ...]
     messages: Mapping[bytes, str] = field(repr=False)
     data: bytes = field(repr=False)
+    rewritten: tuple[bytes, ...] = field(repr=False)
     signed: Span
     signatures: Span
     specification: str
     problems: tuple[str, ...]
-    capital: bool  # the type is written `Root`, as Uptane's tools do
 
 
 def read_metadata(data: bytes, file: str, offset: int = 0) -> Metadata:
@@ -137,18 +140,18 @@ def read_metadata(data: bytes, file: str, offset: int = 0) -> Metadata:
         body, problems = _body(kind, signed, file)
         return Metadata(
             file=file,
-            type=kind,
+            type=written.lower(),
             version=_integer(signed, file, "version", least=1),
             expires=_expires(signed, file),
             body=body,
             entries=entries,
             messages=forms(signed),
             data=data,
+            rewritten=tuple(forms(value)) if written[:1].isupper() else (),
             signed=_moved(places["signed"], offset),
             signatures=_moved(places["signatures"], offset),
             specification=str(signed.get("spec_version", "")),
             problems=(*_duplicates(entries), *_specification(signed), *problems),
-            capital=written[:1].isupper(),
         )
     except FormatError as error:
         raise type(error)(error.message, offset=offset + error.offset, field=error.field) from error
@@ -159,10 +162,9 @@ def _moved(span: Span, offset: int) -> Span:
 
 
 def _kind(written: str, file: str) -> str:
-    kind = {"offline-snapshot": SNAPSHOT, "offline-updates": TARGETS}.get(written.lower(), written.lower())
-    if kind not in TOP_LEVEL:
+    if written.lower() not in _KINDS:
         raise FormatError(f"{written[:40]!r} is no type of TUF metadata", field=f"{file} _type")
-    return kind
+    return _KINDS[written.lower()]
 
 
 def _body(kind: str, signed: Mapping[str, Any], file: str) -> tuple[Root | Index | Targets, tuple[str, ...]]:

@@ -16,6 +16,8 @@ from checker.errors import FormatError
 from checker.formats._tuf_folder import Repository
 from checker.formats._tuf_keys import Entry, Judged, Key, Tally, likely_keyids, tally, verify
 from checker.formats._tuf_metadata import (
+    OFFLINE_SNAPSHOT,
+    OFFLINE_UPDATES,
     ROOT,
     SNAPSHOT,
     TARGETS,
@@ -77,11 +79,13 @@ class Chain:
     targets: File | None
     reach: State
     weaknesses: tuple[Weakness, ...]
+    offline: tuple[File, ...] = ()  # what takes the place of targets in an update from a medium
 
     @property
     def files(self) -> tuple[File, ...]:
         """Return all files in the order of trust."""
-        return (*self.roots, *(file for file in (self.timestamp, self.snapshot, self.targets) if file))
+        named = (self.timestamp, self.snapshot, self.targets)
+        return (*self.roots, *(file for file in named if file), *self.offline)
 
 
 def signatures_of(
@@ -238,6 +242,8 @@ def judge_chain(files: Repository, ring: KeyRing) -> Chain:
     root = roots[-1] if roots else None
     bound = State.BROKEN if read.odd else State.TRUSTED
     weaknesses = [*read.odd, *gaps]
+    if root is not None and files.offline:
+        return judge_offline(files, roots, bound, weaknesses)
     named: FileInfo | None = None
     found: dict[str, File] = {}
     for role in (TIMESTAMP, SNAPSHOT, TARGETS):
@@ -270,6 +276,50 @@ def judge_chain(files: Repository, ring: KeyRing) -> Chain:
     )
 
 
+def judge_offline(files: Repository, roots: tuple[File, ...], bound: State, weaknesses: list[Weakness]) -> Chain:
+    """Return the metadata of an update from a medium: a snapshot that names one or more targets files.
+
+    Source: uptane/aktualizr docs, offline updates; the roles are `offline-snapshot` and `offline-updates`.
+
+    Raises:
+        FormatError: a file cannot be read, or is of another type than it should be.
+    """
+    root, body = roots[-1], _root(roots[-1].metadata)
+
+    def read(name: str, role: str, named: FileInfo | None, above: State) -> File | None:
+        member = files.role(name, None, (), consistent=False)
+        if member is None:
+            return None
+        metadata = files.read(member)
+        _check_type(metadata, role)
+        counted = tally(metadata.entries, metadata.messages, body.keys, body.roles.get(role))
+        found = judged_file(metadata, role, counted, root.state, named, above)
+        weaknesses.extend(binding_weaknesses(found, named))
+        return found
+
+    snapshot = read(OFFLINE_SNAPSHOT, OFFLINE_SNAPSHOT, None, bound)
+    index = snapshot.metadata.body if snapshot else None
+    bound = max(bound, snapshot.reach) if snapshot else bound
+    updates = []
+    for name, named in index.meta.items() if isinstance(index, Index) else ():
+        file = read(name.removesuffix(".json"), OFFLINE_UPDATES, named, bound)
+        if file is not None:
+            updates.append(file)
+    if not updates:
+        text = "none of the files that the offline snapshot names is here"
+        weaknesses.append(Weakness(code="missing-member", message=text, where=files.place))
+    return Chain(
+        root=root,
+        roots=roots,
+        timestamp=None,
+        snapshot=snapshot,
+        targets=None,
+        reach=max(bound, root.state),
+        weaknesses=tuple(weaknesses),
+        offline=tuple(updates),
+    )
+
+
 _MISSING: Final = {
     TIMESTAMP: "nothing stops an old snapshot from being replayed",
     SNAPSHOT: "nothing binds the targets metadata to one release",
@@ -287,7 +337,7 @@ def binding_weaknesses(file: File, named: FileInfo | None) -> Iterator[Weakness]
     if named.version not in {None, metadata.version}:
         text = f"{name} is version {metadata.version}, but version {named.version} is the one that belongs here"
         yield Weakness(code="mix-and-match", message=text, where=name)
-    if named.length not in {None, len(metadata.data)}:
+    if named.length is not None and named.length not in _lengths(metadata):
         text = f"{name} has {len(metadata.data)} bytes, {named.length} are stated"
         yield Weakness(code="malformed", message=text, where=name)
 
@@ -314,13 +364,14 @@ def judged_file(
 ) -> File:
     """Return a file by its signatures, the state of what holds its `keys`, and what was said of it `above`."""
     state = max(own_state(counted), keys)
-    checks = tuple(_checks(metadata, named, authentic=max(above, State.TRUSTED) in REACHING)) if named else ()
+    checks = tuple(_checks(metadata, named, authentic=above in REACHING)) if named else ()
     wrong = any(binding_weaknesses(_bare(metadata, role), named)) or any(check.matches is False for check in checks)
+    open_end = State.UNDECIDED if any(check.matches is None for check in checks) else State.TRUSTED
     return File(
         role=role,
         metadata=metadata,
         state=state,
-        bound=State.BROKEN if wrong else max(above, State.TRUSTED),
+        bound=State.BROKEN if wrong else max(above, open_end),
         signatures=signatures_of(metadata, counted.judged, state, role, remark(counted, keys)),
         checks=checks,
     )
@@ -336,7 +387,7 @@ def _with_roots(snapshot: File, copies: Mapping[str, Metadata]) -> File:
         if metadata is None or named.version not in {None, metadata.version}:  # a root that was renewed since
             continue
         checks += _checks(metadata, named, authentic=snapshot.state in REACHING)
-        wrong |= named.length not in {None, len(metadata.data)}
+        wrong |= named.length is not None and named.length not in _lengths(metadata)
     wrong |= any(check.matches is False for check in checks)
     bound = State.BROKEN if wrong else snapshot.bound
     return replace(snapshot, checks=(*snapshot.checks, *checks), bound=bound)
@@ -349,7 +400,7 @@ def _bare(metadata: Metadata, role: str) -> File:
 def _checks(metadata: Metadata, named: FileInfo, *, authentic: bool) -> Iterator[DigestCheck]:
     whole = Span(min(metadata.signed.start, metadata.signatures.start), 0)
     for algorithm, expected in named.hashes.items():
-        computed = digest(algorithm, metadata.data).hex() if supported(algorithm) else None
+        computed, note = _digest(metadata, algorithm, expected)
         yield DigestCheck(
             name=metadata.file,
             algorithm=algorithm,
@@ -357,8 +408,22 @@ def _checks(metadata: Metadata, named: FileInfo, *, authentic: bool) -> Iterator
             actual=computed,
             covers=(replace(whole, end=max(metadata.signed.end, metadata.signatures.end)),),
             authentic=authentic,
-            note="" if computed else f"{algorithm} is not computed here",
+            note=note,
         )
+
+
+def _digest(metadata: Metadata, algorithm: str, expected: str) -> tuple[str | None, str]:
+    """Return the digest of a file, or of its canonical form where that is meant; aktualizr compares that one."""
+    if not supported(algorithm):
+        return None, f"{algorithm} is not computed here"
+    for form in metadata.rewritten:
+        if digest(algorithm, form).hex() == expected:
+            return expected, "" if form == metadata.data else "over the canonical form of the file"
+    return digest(algorithm, metadata.data).hex(), ""
+
+
+def _lengths(metadata: Metadata) -> set[int]:
+    return {len(metadata.data), *(len(form) for form in metadata.rewritten)}
 
 
 # A file whose root is not here

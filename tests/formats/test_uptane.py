@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -96,10 +97,41 @@ def test_aktualizr_s_form_is_told(tmp_path: Path) -> None:
 
 def test_a_root_that_the_snapshot_names_otherwise_covers_nothing(tmp_path: Path) -> None:
     files = samples.aktualizr()
-    copy = {**files, "root.json": files["root.json"] + b"\n"}
-    artifact = opened(tmp_path, copy, ring(files["root.json"]))
+    value = json.loads(files["root.json"])
+    value["signatures"].reverse()
+    artifact = opened(tmp_path, {**files, "root.json": json.dumps(value).encode()}, ring(files["root.json"]))
     assert "digest-mismatch" in codes(artifact)
     assert artifact.coverage.uncovered == artifact.coverage.payload
+
+
+def test_digests_over_the_canonical_form_are_told(tmp_path: Path) -> None:
+    files = samples.aktualizr()
+    pretty = json.dumps(json.loads(files["1.snapshot.json"]), indent=2).encode()
+    artifact = opened(tmp_path, {**files, "1.snapshot.json": pretty}, ring(files["root.json"]))
+    assert "over the canonical form of the file" in {check.note for check in artifact.digests}
+    assert not artifact.coverage.uncovered
+    # A repository of TUF itself has no such form: there the digest is over the bytes.
+    plain = {path: json.dumps(json.loads(data), indent=3).encode() if "4.snapshot" in path else data
+             for path, data in GOOD.items()}  # fmt: skip
+    assert "digest-mismatch" in codes(opened(tmp_path, plain))
+
+
+def test_an_update_from_a_medium_has_its_own_roles(tmp_path: Path) -> None:
+    files = samples.offline()
+    trust = ring(files["metadata/1.root.json"])
+    artifact = opened(tmp_path, files, trust)
+    assert outcomes(artifact) == {Outcome.VALID}
+    assert "offline-updates 1" in artifact.signatures[-1].note
+    assert not artifact.coverage.uncovered
+    update = json.loads(files["metadata/spring.json"])
+    update["signatures"][0]["sig"] = json.loads(files["metadata/offline-snapshot.json"])["signatures"][0]["sig"]
+    forged = {**files, "metadata/spring.json": json.dumps(update).encode()}
+    assert opened(tmp_path, forged, trust).coverage.uncovered
+    absent = {path: data for path, data in files.items() if "spring" not in path}
+    assert "missing-member" in codes(opened(tmp_path, absent, trust, "tuf"))
+    exchanged = {**files, "metadata/spring.json": files["metadata/offline-snapshot.json"]}
+    with pytest.raises(FormatError, match="is offline-snapshot metadata"):
+        opened(tmp_path, exchanged, trust, "tuf")
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,36 @@ def aktualizr() -> Files:
     return {**files, "targets/gateway.bin": GATEWAY}
 
 
+def offline() -> Files:
+    """Return an update from a medium as aktualizr's tools write it: a snapshot of its own kind, and what it names."""
+    roles = {
+        "root": ("root-a", "root-b"), "timestamp": ("timestamp",), "snapshot": ("snapshot",), "targets": ("targets",),
+        "offline-snapshot": ("offline-snapshot",), "offline-updates": ("offline-updates",),
+    }  # fmt: skip
+    keys = {_keyid(label): {"keytype": "ED25519", "keyval": {"public": _public(label).hex()}}
+            for labels in roles.values() for label in labels}  # fmt: skip
+    held = {name: {"keyids": [_keyid(label) for label in labels], "threshold": len(labels)}
+            for name, labels in roles.items()}  # fmt: skip
+    common = {"expires": "2030-01-01T00:00:00Z", "version": 1}
+    entry = {
+        "custom": {"ecuIdentifiers": {"GW-0001": {"hardwareId": "gw-200"}}, "releaseCounter": 7},
+        "hashes": {"sha256": hashlib.sha256(GATEWAY).hexdigest()},
+        "length": len(GATEWAY),
+    }
+    update = _sign({"_type": "Offline-Updates", "targets": {"gateway.bin": entry}, **common}, "offline-updates")
+    meta = {"spring.json": _described(update), "autumn.json": {"version": 1}}
+    root = {"_type": "Root", "consistent_snapshot": True, "keys": keys, "roles": held, **common}
+    return {
+        "metadata/1.root.json": _sign(root, *roles["root"]),
+        "metadata/offline-snapshot.json": _sign(
+            {"_type": "Offline-Snapshot", "meta": meta, **common}, "offline-snapshot"
+        ),
+        # Digests are taken over the compact form, whatever the file looks like.
+        "metadata/spring.json": json.dumps(json.loads(update), indent=1).encode(),
+        "targets/gateway.bin": GATEWAY,
+    }
+
+
 def _private(label: str) -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(key_bytes(f"aktualizr {label}", 32))
 
@@ -192,5 +222,7 @@ def build(folder: Path) -> None:
     (folder / "keys" / "director-root.json").write_bytes(good["director/1.root.json"])
     (folder / "keys" / "image-root.json").write_bytes(good["image/1.root.json"])
     (folder / "keys" / "aktualizr-root.json").write_bytes(aktualizr()["root.json"])
+    write(folder / "good" / "offline-update", offline())
+    (folder / "keys" / "offline-root.json").write_bytes(offline()["metadata/1.root.json"])
     for name, make in FAULTS.items():
         write(folder / "bad" / name, make())
