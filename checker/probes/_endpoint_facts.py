@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from checker.model.endpoint import ClientAuth, CredentialTrial, EndpointFacts, Fact, Handshake, Offer, Reach
 from checker.model.evidence import Value
+from checker.probes.contract import Examined
 
 IDENTITIES: Final = {
     "none": "none",
@@ -158,3 +159,13 @@ def _time(text: str) -> dt.datetime | None:
         return dt.datetime.fromisoformat(text)
     except ValueError:
         return None
+
+
+def server_keys(examined: Iterable[Examined]) -> frozenset[str]:
+    """Return the SHA-256 of the SubjectPublicKeyInfo of every server key that endpoints showed: leaves only."""
+    return frozenset(key for item in examined if item.facts and (key := leaf_key(item.facts)))
+
+
+def leaf_key(facts: EndpointFacts) -> str:
+    """Return the id of an endpoint's own key, or nothing where it showed no certificate."""
+    return facts.chain.sent[0].key.id if facts.chain.sent else ""

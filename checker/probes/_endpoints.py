@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -110,13 +109,3 @@ def _identity(ref: Endpoint, files: Files) -> ClientIdentity | None:
 def transport_ring(description: Description, files: Files) -> KeyRing:
     """Return what servers are verified with: `trust.transport`, and nothing else."""
     return _keyfiles.store_ring(description.device.trust_transport, files)
-
-
-def server_keys(examined: Iterable[Examined]) -> frozenset[str]:
-    """Return the SHA-256 of the SubjectPublicKeyInfo of every server key that endpoints showed: leaves only."""
-    return frozenset(key for item in examined if item.facts and (key := leaf_key(item.facts)))
-
-
-def leaf_key(facts: EndpointFacts) -> str:
-    """Return the id of an endpoint's own key, or nothing where it showed no certificate."""
-    return facts.chain.sent[0].key.id if facts.chain.sent else ""

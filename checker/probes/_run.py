@@ -34,11 +34,9 @@ from checker.model.evidence import Evidence, EvidenceSet, Expectation, Slot, Val
 from checker.model.subject import Subject, SubjectKind
 from checker.model.terms import Reason
 from checker.probes import _keyfiles
-from checker.probes._endpoints import examine_endpoints
 from checker.probes._records import expect, gap, one_line, path_of, undeclared, update_subject
 from checker.probes._sources import lasting
 from checker.probes.contract import Context, Examined, Opened, Probe
-from checker.transport.target import Options
 
 _PACKAGE: Final = "checker.probes"
 _ENDPOINT_KINDS: Final = frozenset({"tls_offer", "tls_session", "server_trial", "client_trial"})
@@ -241,6 +239,9 @@ def examine(description: Description, files: Files, as_of: str) -> tuple[Examine
 
     Never raises for what an endpoint does: what was not examined comes back with an error text and a reason.
     """
+    from checker.probes._endpoints import examine_endpoints  # sockets and TLS are loaded only where they are allowed
+    from checker.transport.target import Options
+
     return examine_endpoints(description, files, Options(as_of=as_of, enumerate_all=True))
 
 

@@ -34,7 +34,7 @@ from checker.model.artifact import (
 from checker.model.evidence import Evidence, Expectation, Origin, Value
 from checker.model.terms import Outcome, Reason
 from checker.probes import _facts, _keyfiles, _targets
-from checker.probes._endpoints import server_keys
+from checker.probes._endpoint_facts import server_keys
 from checker.probes._records import artifact_subject, expect, fact, gap, undeclared
 from checker.probes.contract import Context, Opened, Probe
 

@@ -21,7 +21,6 @@ from checker.model.subject import Subject, SubjectKind
 from checker.model.terms import Party, Reason
 from checker.probes import _endpoint_facts as facts_of
 from checker.probes import _facts, _keyfiles
-from checker.probes._endpoints import leaf_key
 from checker.probes._records import expect, fact, gap, undeclared
 from checker.probes.contract import Context, Probe
 
@@ -168,7 +167,7 @@ def _shared_keys(context: Context) -> Iterator[Evidence]:
     """Yield one key behind several endpoints: whoever takes it from one has all of them."""
     places: dict[str, list[_Seen]] = defaultdict(list)
     for item in context.examined:
-        if item.facts is not None and (key := leaf_key(item.facts)):
+        if item.facts is not None and (key := facts_of.leaf_key(item.facts)):
             places[key].append(_Seen(context.as_of, item.ref, item.facts))
     for key, found in sorted(places.items()):
         if len({(place.found.host, place.found.port) for place in found}) > 1:
