@@ -26,6 +26,7 @@ MAX_KEYS: Final = 4096  # of one file
 MAX_PATTERNS: Final = 100_000  # paths and prefixes of all delegations of one file
 MAX_PATH: Final = 4096  # characters of a target path or pattern; Linux's PATH_MAX
 MAX_BITS: Final = 32  # of a succinct delegation (TAP 15)
+_STANDARD: Final = frozenset({"_type", "custom", "delegations", "expires", "spec_version", "targets", "version"})
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.\d+)?(Z| UTC|[+-]\d\d:\d\d)")
 _HASH_NAMES: Final = {
     "md5": "md5",
@@ -254,9 +255,9 @@ def _targets(signed: Mapping[str, Any], file: str) -> Targets:
     if sum(len(item.patterns) + len(item.prefixes) for item in delegations) > MAX_PATTERNS:
         raise LimitError(f"has more than MAX_PATTERNS ({MAX_PATTERNS}) paths", field=f"{file} delegations")
     custom = signed.get("custom")
-    return Targets(
-        targets=targets, keys=keys, delegations=delegations, custom=custom if isinstance(custom, Mapping) else {}
-    )
+    beside = {name: value for name, value in signed.items() if name not in _STANDARD}
+    extra = {**beside, **custom} if isinstance(custom, Mapping) else beside
+    return Targets(targets=targets, keys=keys, delegations=delegations, custom=extra)
 
 
 def _target(path: str, value: object, where: str) -> Target:

@@ -223,13 +223,17 @@ def test_release_counters_may_stand_over_all_targets(tmp_path: Path) -> None:
     def counted(targets: Any) -> None:
         targets.unrecognized_fields["custom"] = {"releaseCounter": 9}
 
+    def beside(targets: Any) -> None:
+        targets.unrecognized_fields["releaseCounter"] = 9
+
     files = samples._without_custom("releaseCounter")
     assert "no-rollback-counter" in codes(opened(tmp_path, files))
     custom = {path: {"hardwareIds": ["x"]} for path in samples.IMAGES}
-    director = replace(samples.DIRECTOR, custom=custom, edits={"targets": counted})
-    artifact = opened(tmp_path, samples.both(director, replace(samples.IMAGE, custom=custom)))
-    assert "no-rollback-counter" not in codes(artifact)
-    assert ("director/targets releaseCounter", "9") in artifact.facts
+    for edit in (counted, beside):
+        director = replace(samples.DIRECTOR, custom=custom, edits={"targets": edit})
+        artifact = opened(tmp_path, samples.both(director, replace(samples.IMAGE, custom=custom)))
+        assert "no-rollback-counter" not in codes(artifact)
+        assert ("director/targets releaseCounter", "9") in artifact.facts
 
 
 @pytest.mark.parametrize("value", [7, ["a", {"b": 1}], {"a": {"b": {"c": {"d": {"e": {"f": 1}}}}}}, None, "x" * 9999])
