@@ -5,9 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asn1crypto import cms
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from checker.crypto.keyring import KeyRing
+from checker.crypto.keys import from_ed25519
 from checker.errors import FormatError, UnknownFormatError
 from checker.formats._signatures import contract
+from checker.io.limits import MAX_HEADER
 from checker.model.artifact import INEXPRESSIBLE
 from checker.model.terms import Outcome
 
@@ -232,3 +237,37 @@ def test_every_truncation_and_flip_of_a_cms_signature_is_answered(kit: Any, tool
     for offset in range(0, len(data), 3):
         mutant = data[:offset] + bytes([data[offset] ^ 4]) + data[offset + 1 :]
         kit.open(CONTENT, signature=mutant, ring=ring)
+
+
+def _cms_over_the_message(key: ed25519.Ed25519PrivateKey, key_id: bytes) -> bytes:
+    """Return CMS without signed attributes by Ed25519 (RFC 8419 3.2), which the openssl command cannot make."""
+    signer = cms.SignerInfo({
+        "version": "v3",
+        "sid": cms.SignerIdentifier("subject_key_identifier", key_id),
+        "digest_algorithm": {"algorithm": "sha512"},
+        "signature_algorithm": {"algorithm": "ed25519"},
+        "signature": key.sign(CONTENT),
+    })  # fmt: skip
+    signed = cms.SignedData({
+        "version": "v3",
+        "digest_algorithms": [{"algorithm": "sha512"}],
+        "encap_content_info": {"content_type": "data"},
+        "signer_infos": [signer],
+    })  # fmt: skip
+    return bytes(cms.ContentInfo({"content_type": "signed_data", "content": signed}).dump())
+
+
+def test_cms_over_the_message_itself_needs_the_whole_file(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    data = _cms_over_the_message(key, b"id")
+    ring = KeyRing.of(keys=[from_ed25519(key.public_key().public_bytes_raw())])
+    assert kit.open(CONTENT, signature=data, ring=ring).signatures[0].outcome is Outcome.VALID
+    assert kit.open(CONTENT + b"!", signature=data, ring=ring).signatures[0].outcome is not Outcome.VALID
+    monkeypatch.setattr(contract, "MAX_MESSAGE", 10)
+    (signature,) = kit.open(CONTENT, signature=data, ring=ring).signatures
+    assert (signature.outcome, "larger than MAX_MESSAGE" in signature.note) == (Outcome.UNDECIDABLE, True)
+
+
+def test_a_companion_that_is_too_large_is_refused(kit: Any) -> None:
+    with pytest.raises(FormatError, match="MAX_HEADER"):
+        kit.open(CONTENT, signature=b"x" * (MAX_HEADER + 1))
