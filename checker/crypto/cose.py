@@ -12,8 +12,16 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from checker.crypto import cose_encryption as encryption
-from checker.crypto._cose_algorithms import COORDINATES, MACS, SIGNATURES, UNVERIFIED, MacAlgorithm, SignatureAlgorithm
-from checker.crypto._cose_message import KINDS, Headers, Message, Party, parse
+from checker.crypto._cose_algorithms import (
+    COORDINATES,
+    HASHES,
+    MACS,
+    SIGNATURES,
+    UNVERIFIED,
+    MacAlgorithm,
+    SignatureAlgorithm,
+)
+from checker.crypto._cose_message import KINDS, Headers, Message, Party, kind_of, parse
 from checker.crypto.certificates import Certificate, parse_certificate
 from checker.crypto.chains import assess
 from checker.crypto.keyring import DecryptionKey, KeyRing
@@ -25,7 +33,18 @@ from checker.io.limits import MAX_CERTIFICATES
 from checker.model.artifact import AuthKind, KeyFacts, Signature, Span
 from checker.model.terms import Outcome
 
-__all__ = ["KINDS", "Headers", "Judge", "Message", "Party", "parse", "signature_structure", "verify"]
+__all__ = [
+    "HASHES",
+    "KINDS",
+    "Headers",
+    "Judge",
+    "Message",
+    "Party",
+    "kind_of",
+    "parse",
+    "signature_structure",
+    "verify",
+]
 
 _X5CHAIN: Final = 33
 
