@@ -47,7 +47,8 @@ class KeyTerms:
     """What a key's own file says beyond the key: how signatures name it, and the limits under which it may sign.
 
     `ids` are the format's key ids and fingerprints in hex. Times are RFC 3339; empty says nothing. `revoked` and
-    `refused` are the reasons, as clauses. So many keys of one file as `quorum` says must sign together (TUF).
+    `refused` are the reasons, as clauses. `quorum` is not 0 where the keys are those
+    of a TUF root, which has to be signed by so many of them.
     """
 
     ids: tuple[str, ...] = ()
@@ -55,7 +56,7 @@ class KeyTerms:
     expires: str = ""
     revoked: str = ""
     refused: str = ""
-    quorum: int = 1
+    quorum: int = 0
 
 
 @dataclass(frozen=True)

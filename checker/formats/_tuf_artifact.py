@@ -43,6 +43,7 @@ _HARDWARE: Final = re.compile(r"hardware_?(?:ids?|identifiers?)", re.IGNORECASE)
 _ECUS: Final = re.compile(r"ecu_?identifiers?", re.IGNORECASE)
 WEAKNESSES: Final = (
     "digest-mismatch",
+    "duplicate-member",
     "expired-metadata",
     "inner-unreadable",
     "low-threshold",
@@ -410,6 +411,12 @@ def _target_weaknesses(judged: Sequence[Judged], measured: tuple[Measured, ...])
     named = {member.path for item in measured for member in item.offer.copies}
     if payload - named:
         yield _several("unreferenced-member", "files that no role names", sorted(payload - named))
+    folded: dict[str, list[str]] = defaultdict(list)
+    for item in measured:
+        folded[item.offer.target.path.casefold()].append(item.offer.target.path)
+    twice = [path for paths in folded.values() if len(paths) > 1 for path in paths]
+    if twice:
+        yield _several("duplicate-member", "target names that differ in case only", twice)
     absent = [item.offer.target.path for item in measured if not item.offer.copies]
     if absent and (payload or named):
         yield _several("missing-member", "targets without a file here", absent)

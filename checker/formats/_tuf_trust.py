@@ -223,7 +223,7 @@ def _anchored(counted: Tally, body: Root, ring: KeyRing) -> bool:
     A root that was given as a key file says how many of its keys must sign; a forged root cannot lower that number.
     """
     declared = {key.spki_sha256: key for key in ring.verifiers if key.spki_sha256 in counted.valid}
-    quorum = min((key.terms.quorum if key.terms else 1 for key in declared.values()), default=1)
+    quorum = min((key.terms.quorum if key.terms else 0 for key in declared.values()), default=0)
     return len(declared) >= max(body.roles[ROOT].threshold, quorum)
 
 
@@ -448,8 +448,13 @@ def alone(metadata: Metadata, role: str, ring: KeyRing) -> File:
 
 
 def _by_declared(entry: Entry, metadata: Metadata, ring: KeyRing) -> Judged:
-    """Return a signature judged by the declared key that its key id names, or by any that made it."""
+    """Return a signature judged by the declared key that its key id names, or by any that made it.
+
+    Keys of a declared root are for roots only: without a root, one of them would stand for as many as it demands.
+    """
     for public in ring.verifiers:
+        if public.terms and public.terms.quorum:
+            continue
         named = entry.keyid in (public.terms.ids if public.terms else ()) or entry.keyid in likely_keyids(public)
         found = verify(entry, metadata.messages, Key(keyid=entry.keyid, scheme="", key=public), public)
         if named or found.outcome is Outcome.VALID:

@@ -42,7 +42,7 @@ from samples.build.formats import tuf as samples
 from samples.build.formats._tuf import EXPIRES, ROOT_KEYS, Repository, signer, write
 
 AS_OF = "2026-11-01T00:00:00Z"
-REFUSED = {"digest-mismatch", "expired-metadata", "malformed", "missing-member", "mix-and-match"}
+REFUSED = {"digest-mismatch", "duplicate-member", "expired-metadata", "malformed", "missing-member", "mix-and-match"}
 GOOD = samples.GOOD.make()
 TARGETS = ("firmware.bin", "drivers/radio.bin")
 Files = dict[str, bytes]
@@ -124,6 +124,7 @@ def client_takes(folder: Path, files: Mapping[str, bytes], monkeypatch: pytest.M
 # Where otaudit is stricter on purpose: files that no client looks at, a JSON name that stands twice, and one key under
 # two ids, which python-tuf counts as two though the specification wants distinct keys (section 5.3.5 of 1.0.33).
 STRICTER = {
+    "target-names-differ-in-case",
     "unnamed-file", "delegated-outside-its-paths", "timestamp-names-a-member-twice", "one-key-under-two-ids"
 }  # fmt: skip
 
@@ -673,6 +674,48 @@ def test_hash_bins_are_found_as_the_client_finds_them(tmp_path: Path) -> None:
     assert any("nobody delegated" in weakness.message for weakness in artifact.weaknesses)
 
 
+# What nobody would write
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, inner in items:
+        yield from places(inner, (*path, name))
+
+
+ODD: tuple[Any, ...] = (None, True, -1, 2**70, "", "x" * 300, "\0\n", [], {}, [[]], {"": {}}, [None], {"a": [1]})
+
+
+@pytest.mark.parametrize("path", [path for path in GOOD if path.startswith("metadata/")])
+def test_any_value_in_any_place_is_an_artifact_or_a_format_error(tmp_path: Path, path: str) -> None:
+    value = json.loads(GOOD[path])
+    source = opened_source(tmp_path, {**GOOD, path: b""})
+    context = Context(keys=ring(GOOD["metadata/1.root.json"]), as_of=AS_OF)
+    for number, place in enumerate(places(value)):
+        if not place:
+            continue
+        odd = json.loads(GOOD[path])
+        holder = odd
+        for name in place[:-1]:
+            holder = holder[name]
+        holder[place[-1]] = ODD[number % len(ODD)]
+        (source / path).write_bytes(json.dumps(odd).encode())
+        for trust in (context, Context(keys=KeyRing.empty(), as_of=AS_OF)):
+            try:
+                artifact = open_artifact(FolderSource.of(source, "repository"), trust)
+            except FormatError:
+                continue
+            valid = {s.note.split(":")[0] for s in artifact.signatures if s.outcome is Outcome.VALID}
+            assert place[0] != "signed" or path not in valid
+
+
+def opened_source(folder: Path, files: Mapping[str, bytes]) -> Path:
+    place = folder / f"r{next(_NUMBERS)}"
+    write(place, files)
+    return place
+
+
 # One metadata file alone
 
 
@@ -699,6 +742,10 @@ def test_a_file_alone_is_valid_by_the_declared_key_that_signed_it() -> None:
     assert artifact.images[0].digests[0].actual is None
     assert outcomes(alone(samples.flip_signature(data), trust)) == [Outcome.INVALID]
     assert alone(samples.flip_signature(data), trust).coverage.uncovered
+    # A key of a declared root is for roots only: without one, it would stand for all that the root demands.
+    rooted = samples.sign_json(json.loads(data)["signed"], "root-a")
+    assert outcomes(alone(rooted, ring(GOOD["metadata/1.root.json"]))) == [Outcome.KEY_UNKNOWN]
+    assert outcomes(alone(rooted, KeyRing.of(keys=read_public_keys(record(signer("root-a")))))) == [Outcome.VALID]
     stranger = KeyRing.of(keys=read_public_keys(record(signer("stranger"))))
     assert outcomes(alone(data, stranger)) == [Outcome.KEY_UNKNOWN]
     assert outcomes(alone(samples.no_signature(data), trust)) == [Outcome.ABSENT]

@@ -207,6 +207,18 @@ def _out_of_paths(role: Targets) -> None:
     role.targets["firmware2.bin"] = TargetFile.from_data("firmware2.bin", data, ["sha256"])
 
 
+def two_cases() -> Files:
+    """Return a repository with a second firmware whose name differs in case only."""
+    other = firmware("tuf capital", 128)
+
+    def edit(role: Targets) -> None:
+        role.targets["Firmware.bin"] = TargetFile.from_data("Firmware.bin", other, ["sha256"])
+
+    made = edited(targets=edit)
+    name = f"{TargetFile.from_data('x', other, ['sha256']).hashes['sha256']}.Firmware.bin"
+    return {**made, f"targets/{name}": other}
+
+
 def _traversal(role: Targets) -> None:
     role.targets["../firmware.bin"] = role.targets.pop("firmware.bin")
 
@@ -309,6 +321,7 @@ FAULTS: Final[Mapping[str, Callable[[], Files]]] = {
     "digest-missing": no_hash,
     "key-rsa-1024": weak_key,
     "unnamed-file": lambda: {**GOOD.make(), "targets/notes.txt": b"a file that no role names\n"},
+    "target-names-differ-in-case": two_cases,
     "target-name-leads-out": lambda: edited(targets=_traversal),
 }
 
