@@ -15,9 +15,9 @@ from checker.description.model import Description
 from checker.io.files import Files
 from checker.model.assessment import Assessment, Identity
 from checker.model.terms import Reading, Severity, Step, Tier
-from checker.probes._run import examine, keyring, open_artifacts
+from checker.probes._run import examine, keyring, open_artifacts, read_examined
 from checker.probes._run import run as run_probes
-from checker.probes.contract import Context, Opened
+from checker.probes.contract import Context, Examined, Opened
 from checker.rules.judge import Inputs, judge
 from checker.rules.load import load as load_rules
 from checker.rules.load import load_default
@@ -37,6 +37,7 @@ class Options:
     rules: Path | None = None
     allow_outside: bool = False
     live: bool = False  # connections to the description's endpoints are allowed
+    endpoint_record: bytes = b""  # of an earlier `otaudit probe`, in place of connections
 
 
 def assess(update: Path, options: Options) -> Assessment:
@@ -52,7 +53,7 @@ def assess(update: Path, options: Options) -> Assessment:
     files = Files(update.parent, options.allow_outside)
     keys = keyring(description, files)
     opened = open_artifacts(description, files, keys, options.as_of)
-    examined = examine(description, files, options.as_of) if options.live else ()
+    examined = _examined(description, files, options)
     context = Context(
         description=description,
         opened=opened,
@@ -68,6 +69,12 @@ def assess(update: Path, options: Options) -> Assessment:
     artifacts = tuple(item.artifact for item in opened if item.artifact is not None)
     request = _request(description, options)
     return assess_findings(rules, evidence, findings, observations, _identity(description, opened), request, artifacts)
+
+
+def _examined(description: Description, files: Files, options: Options) -> tuple[Examined, ...]:
+    if options.endpoint_record:
+        return read_examined(description, options.endpoint_record)
+    return examine(description, files, options.as_of) if options.live else ()
 
 
 def _inputs(description: Description, options: Options) -> Inputs:

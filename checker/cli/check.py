@@ -47,6 +47,10 @@ def check(  # noqa: PLR0913 - one parameter per option of the command line
     live: Annotated[
         bool, typer.Option("--live", help="Connect to the endpoints of the description and look at what they offer.")
     ] = False,
+    endpoint_record: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Take what `probe -o FILE.json` recorded in place of connections."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no summary.")] = False,
 ) -> None:
     """Assess an update: open the real artifacts, judge the 13 steps, print a summary, write reports, gate."""
@@ -66,12 +70,24 @@ def check(  # noqa: PLR0913 - one parameter per option of the command line
         rules=rules,
         allow_outside=allow_outside,
         live=live,
+        endpoint_record=_record(endpoint_record, live=live),
     )
     assessment = assess(update, options)
     write_all({place.path: place.renderer.render(assessment) for place in places})
     if not quiet:
         _summarise(assessment)
     raise typer.Exit(exit_status(assessment.gate))
+
+
+def _record(path: Path | None, *, live: bool) -> bytes:
+    from checker.io.files import Files
+    from checker.transport.records import MAX_RECORD
+
+    if path is None:
+        return b""
+    if live:
+        raise UsageError("--live and --endpoint-record exclude each other: look, or read what was seen")
+    return Files(path.parent, allow_outside=True).read(path.name, MAX_RECORD)
 
 
 def demands(gate: str | None, require: Sequence[str]) -> dict[Step, Tier] | None:

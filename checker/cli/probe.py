@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 def probe(  # noqa: PLR0913 - one parameter per option of the command line
     endpoints: Annotated[
-        list[str], typer.Argument(help="HOST:PORT, or an address with https, mqtts, coaps, tls or dtls.")
-    ],
+        list[str] | None, typer.Argument(help="HOST:PORT, or an address with https, mqtts, coaps, tls or dtls.")
+    ] = None,
     *,
     trust: Annotated[
         list[Path] | None, typer.Option("--trust", "-t", help="A CA certificate that the server must chain to.")
@@ -49,6 +49,10 @@ def probe(  # noqa: PLR0913 - one parameter per option of the command line
     ] = False,
     rate: Annotated[float, typer.Option(metavar="N", help="At most N connections per second; 0 for no limit.")] = 0.0,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long one connection may take.")] = 3.0,
+    record: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="Connect to nothing: judge an earlier -o FILE.json."),
+    ] = None,
     output: Annotated[
         list[str] | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write all facts and transcripts as .json; - is stdout."),
@@ -63,7 +67,9 @@ def probe(  # noqa: PLR0913 - one parameter per option of the command line
     from checker.transport.target import Options
 
     rules = _rules(profile or ())
-    targets = [_target(text, sni) for text in endpoints]
+    targets = [_target(text, sni) for text in endpoints or ()]
+    if bool(targets) is bool(record):
+        raise UsageError("name endpoints, or a record with --from FILE")
     options = Options(
         as_of=evaluation_time(as_of),
         ring=_ring(trust or (), crl or ()),
@@ -75,7 +81,7 @@ def probe(  # noqa: PLR0913 - one parameter per option of the command line
         rate=rate,
         enumerate_all=everything or bool(profile),
     )
-    found = _examine(targets, options)
+    found = _examine(targets, options) if record is None else _recorded(record)
     pages = {path: _page(found, path) for path in output or ()}
     write_all(pages)
     statuses = [_report(facts, rules, profile or (), options.as_of, silent="-" in pages) for facts in found]
@@ -92,6 +98,13 @@ def _examine(targets: Sequence[Target], options: Options) -> tuple[EndpointFacts
     from checker.transport.probe import examine_all
 
     return asyncio.run(examine_all(targets, options))
+
+
+def _recorded(path: Path) -> tuple[EndpointFacts, ...]:
+    from checker.io.files import Files
+    from checker.transport.records import MAX_RECORD, read_records
+
+    return read_records(Files(path.parent, allow_outside=True).read(path.name, MAX_RECORD))
 
 
 def _target(text: str, sni: str) -> Target:

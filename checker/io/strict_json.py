@@ -21,8 +21,8 @@ _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 
 
-def parse(data: bytes, field: str, *, limit: int = MAX_HEADER) -> Any:  # noqa: ANN401 - any JSON value
-    """Return the value of a JSON text in UTF-8.
+def parse(data: bytes, field: str, *, limit: int = MAX_HEADER, fractions: bool = False) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the value of a JSON text in UTF-8; `fractions` are for texts that nobody signs.
 
     Raises:
         LimitError: it has more than `limit` bytes, or is nested deeper than `MAX_JSON_DEPTH`.
@@ -30,7 +30,9 @@ def parse(data: bytes, field: str, *, limit: int = MAX_HEADER) -> Any:  # noqa: 
     """
     text = _text(data, field, limit)
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_float=_fraction, parse_constant=_fraction)
+        value = json.loads(
+            text, object_pairs_hook=_unique, parse_float=float if fractions else _fraction, parse_constant=_fraction
+        )
         if _SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -19,6 +20,7 @@ from checker.probes import _keyfiles
 from checker.probes._records import one_line, path_of
 from checker.probes.contract import Examined
 from checker.transport.probe import examine_all
+from checker.transport.records import read_records
 from checker.transport.target import DEFAULT_PORTS, Options, Target
 
 _SCHEMES: Final = {"mqtt+tls": "mqtts", "ssl": "tls", "wss": "https", "coap+dtls": "coaps"}
@@ -45,6 +47,26 @@ def examine_endpoints(description: Description, files: Files, options: Options) 
         Examined(ref=item.ref, facts=found.get(item.ref.id), error=item.error, reason=item.reason.value)
         for item in ready
     )
+
+
+def recorded(description: Description, data: bytes) -> tuple[Examined, ...]:
+    """Return what a record says of the endpoints of a description, found by scheme, host and port.
+
+    Raises:
+        FormatError: it is no record.
+    """
+    known = {(item.scheme, item.host, item.port): item for item in read_records(data)}
+    return tuple(_recorded(ref, known) for ref in description.endpoints)
+
+
+def _recorded(ref: Endpoint, known: Mapping[tuple[str, str, int], EndpointFacts]) -> Examined:
+    try:
+        target = target_of(ref.url)
+    except ValueError as error:
+        return Examined(ref=ref, facts=None, error=f"{ref.url}: {error}", reason=Reason.UNSUPPORTED_FORMAT.value)
+    facts = known.get((target.scheme, target.host, target.port))
+    missing = "" if facts else "the record of endpoints does not hold this one"
+    return Examined(ref=ref, facts=facts, error=missing, reason=Reason.MISSING_RECORD.value, recorded=True)
 
 
 async def _ask(ready: list[_Ready], options: Options) -> dict[str, EndpointFacts]:

@@ -160,7 +160,8 @@ def _run(context: Context, found: Sequence[Probe], *, strict: bool) -> EvidenceS
 
 
 def _permitted(probe: Probe, context: Context) -> bool:
-    return {"": True, "live": context.live, "active": context.active}[probe.requires]
+    live = context.live or bool(context.examined)  # what was recorded needs no connection
+    return {"": True, "live": live, "active": context.active}[probe.requires]
 
 
 def _collect(
@@ -245,12 +246,23 @@ def examine(description: Description, files: Files, as_of: str) -> tuple[Examine
     return examine_endpoints(description, files, Options(as_of=as_of, enumerate_all=True))
 
 
+def read_examined(description: Description, record: bytes) -> tuple[Examined, ...]:
+    """Return what a record of an earlier examination says of the description's endpoints, without any connection.
+
+    Raises:
+        FormatError: it is no such record.
+    """
+    from checker.probes._endpoints import recorded
+
+    return recorded(description, record)
+
+
 def _open(ref: ArtifactRef, files: Files, keys: KeyRing, as_of: str) -> Opened:
     try:
         source = lasting(files, path_of(ref.file))
         companions = {name: lasting(files, path_of(item)) for name, item in _companions(ref).items()}
         own = _keyfiles.with_decryption(keys, ref, files)
-        context = FormatContext(keys=own, as_of=as_of, companions=companions, options=ref.options)
+        context = FormatContext(keys=own, as_of=as_of, companions=companions, options=_options(ref))
         return Opened(ref=ref, artifact=open_artifact(source, context, ref.format))
     except (InputError, FormatError, CryptoError) as error:
         return Opened(ref=ref, artifact=None, error=one_line(str(error)), reason=_reason(error, ref, files).value)
@@ -273,6 +285,12 @@ def _absent(ref: ArtifactRef, files: Files) -> bool:
         return not all(files.resolve(path_of(item)).exists() for item in _named(ref))
     except (InputError, OSError):
         return False
+
+
+def _options(ref: ArtifactRef) -> dict[str, str]:
+    """Return the options of an artifact, among them the digest that its description states of the plaintext."""
+    stated = {"plaintext_sha256": ref.plaintext_sha256} if ref.plaintext_sha256 else {}
+    return {**ref.options, **stated}
 
 
 def _companions(ref: ArtifactRef) -> dict[str, FileRef]:

@@ -35,6 +35,7 @@ class Examined:
     facts: EndpointFacts | None
     error: str = ""
     reason: str = ""  # a value of `Reason`, when `facts` is None
+    recorded: bool = False  # read from somebody's record, not seen by this run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,7 @@ class Context:
     keys: KeyRing
     files: Files
     as_of: str
-    examined: tuple[Examined, ...] = ()  # empty without `live`
+    examined: tuple[Examined, ...] = ()  # empty without `live`, or without a record
     live: bool = False
     active: bool = False
 

@@ -18,7 +18,7 @@ from checker.model.artifact import ChainFacts
 from checker.model.endpoint import EndpointFacts, Reach
 from checker.model.evidence import Evidence, EvidenceSet, Expectation, Origin, Value
 from checker.model.subject import Subject, SubjectKind
-from checker.model.terms import Party, Reason
+from checker.model.terms import Method, Party, Reason
 from checker.probes import _endpoint_facts as facts_of
 from checker.probes import _facts, _keyfiles
 from checker.probes._records import expect, fact, gap, undeclared
@@ -59,12 +59,17 @@ class _Seen:
     as_of: str
     ref: Endpoint
     found: EndpointFacts
+    recorded: bool = False
 
     def fact(self, kind: str, values: Mapping[str, Value], *, step: bool = True, pointer: str = "") -> Evidence:
         """Return a record about this endpoint, seen at the time of the assessment by whoever runs it."""
         common = _values(self.ref) if step else {"endpoint": self.ref.id}
-        origin = Origin(pointer=pointer or f"{self.found.host}:{self.found.port}", time=self.as_of)
-        return fact(_PROBE, kind, _subject(self.ref), common | dict(values), party=Party.SECOND, origin=origin)
+        found = self.found
+        origin = Origin(pointer=pointer or f"{found.host}:{found.port}", time=found.as_of or self.as_of)
+        # A record says what its author saw: it is examined, and whoever wants it tested connects.
+        method, party = (Method.EXAMINED, Party.FIRST) if self.recorded else (Method.TESTED, Party.SECOND)
+        values = common | dict(values)
+        return fact(_PROBE, kind, _subject(self.ref), values, method=method, party=party, origin=origin)
 
 
 def _run(context: Context) -> Iterator[Evidence]:
@@ -72,8 +77,9 @@ def _run(context: Context) -> Iterator[Evidence]:
         if item.facts is None:
             yield from _gaps(item.ref, Reason(item.reason), item.error, _KINDS)
         else:
-            yield from records(item.ref, item.facts, context.as_of)
-            yield from _client_path(_Seen(context.as_of, item.ref, item.facts), context)
+            seen = _Seen(context.as_of, item.ref, item.facts, item.recorded)
+            yield from records(seen)
+            yield from _client_path(seen, context)
     yield from _shared_keys(context)
 
 
@@ -90,12 +96,12 @@ def evidence_of(found: EndpointFacts, as_of: str) -> EvidenceSet:
     """Return the evidence of one endpoint that no description names, for profiles: of Receive, under its address."""
     name = f"{found.host}:{found.port}"
     ref = Endpoint(id=name, url=name, place=Place(name, 1, 1))
-    return EvidenceSet.complete((), records(ref, found, as_of))
+    return EvidenceSet.complete((), records(_Seen(as_of, ref, found)))
 
 
-def records(ref: Endpoint, found: EndpointFacts, as_of: str) -> Iterator[Evidence]:
+def records(place: _Seen) -> Iterator[Evidence]:
     """Yield what one examined endpoint showed, as evidence; the anchors of devices are not looked at."""
-    place = _Seen(as_of, ref, found)
+    found = place.found
     reason = _REASONS.get(found.reach, Reason.UNREADABLE)
     if found.reach is Reach.PLAINTEXT:
         yield place.fact("tls_offer", facts_of.offer(found))
@@ -107,7 +113,7 @@ def records(ref: Endpoint, found: EndpointFacts, as_of: str) -> Iterator[Evidenc
     yield place.fact("tls_offer", facts_of.offer(found))
     yield from _session(place)
     yield from _trials(place)
-    for code, message in facts_of.weaknesses(found, instant(as_of)):
+    for code, message in facts_of.weaknesses(found, instant(place.as_of)):
         yield place.fact("weakness", {"code": code, "message": message}, step=False)
 
 
@@ -168,7 +174,7 @@ def _shared_keys(context: Context) -> Iterator[Evidence]:
     places: dict[str, list[_Seen]] = defaultdict(list)
     for item in context.examined:
         if item.facts is not None and (key := facts_of.leaf_key(item.facts)):
-            places[key].append(_Seen(context.as_of, item.ref, item.facts))
+            places[key].append(_Seen(context.as_of, item.ref, item.facts, item.recorded))
     for key, found in sorted(places.items()):
         if len({(place.found.host, place.found.port) for place in found}) > 1:
             text = f"{', '.join(place.ref.id for place in found)} show the same key {key[:16]}…"

@@ -32,6 +32,7 @@ from checker.probes import _run
 from checker.probes._endpoints import target_of
 from checker.probes.contract import Examined
 from checker.probes.endpoint import PROBE
+from checker.report._endpoint_data import endpoint_json
 
 YES, NO, OPEN = Fact(answer=Answer.YES), Fact(answer=Answer.NO), Fact(answer=Answer.NOT_SHOWN, reason="silence")
 KEY = KeyFacts(id="ab" * 32, algorithm="ec-p256", bits=256, strength=128)
@@ -277,3 +278,23 @@ def test_without_permission_nothing_is_asked_and_every_slot_says_how_to_ask(lab:
     records = _run._run(lab.context, [PROBE], strict=True).records
     assert {item.unavailable for item in records if item.kind in PROBE.kinds} == {Reason.NOT_PERMITTED}
     assert all(item.values["endpoint"] == "main" for item in records if item.kind in PROBE.kinds)
+
+
+def test_a_record_of_somebody_else_is_examined_and_never_tested(lab: Any) -> None:
+    offer = one(seen(lab, GOOD, recorded=True), "tls_offer")
+    assert (offer.method, offer.party) == (Method.EXAMINED, Party.FIRST)
+
+
+def test_a_record_speaks_of_endpoints_by_scheme_host_and_port(lab: Any) -> None:
+    lab.say(endpoints=(endpoint(), replace(endpoint("other"), url="https://127.0.0.1:8444/fw")))
+    found, missing = _run.read_examined(lab.description, endpoint_json([GOOD]))
+    assert (found.facts, found.recorded) == (GOOD, True)
+    assert (missing.facts, missing.reason) == (None, Reason.MISSING_RECORD.value)
+    bad = lab.say(endpoints=(replace(endpoint(), url="ftp://x"),)).description
+    assert _run.read_examined(bad, endpoint_json([GOOD]))[0].reason == Reason.UNSUPPORTED_FORMAT.value
+
+
+def test_a_record_needs_no_permission_to_connect(lab: Any) -> None:
+    lab.say(endpoints=(endpoint(),))
+    context = replace(lab.context, examined=(Examined(ref=endpoint(), facts=GOOD, recorded=True),))
+    assert one([item for item in _run._run(context, [PROBE], strict=True).records if item.kind in KINDS], "tls_offer")
