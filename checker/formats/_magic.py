@@ -50,6 +50,7 @@ _MAGICS: Final = (
     (0, b"{", "JSON"),
     (0, b"\x30\x82", "DER (a certificate, key or CMS message)"),
 )
+_SIGSTORE: Final = b"application/vnd.dev.sigstore.bundle"  # in the first lines of every bundle
 _LONG_ENOUGH: Final = 3  # bytes: random data starts with one of these once in some 10^6 files
 
 
@@ -58,6 +59,8 @@ def hint(source: Source) -> str:
     head = source.read(0, 2048)
     if not head:
         return "is empty"
+    if _SIGSTORE in head:
+        return "is a sigstore bundle: open the signed file, with this as its signature"
     return f"looks like {_name(head, 1)}" if _name(head, 1) else f"starts with {head[:8].hex(' ')}"
 
 

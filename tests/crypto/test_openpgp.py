@@ -79,7 +79,7 @@ def gpg() -> Iterator[Path]:
     _gpg(home, "--quick-add-key", fingerprint, "ed25519", "sign", "1y")
     _gpg(home, "--quick-add-key", fingerprint, "cv25519", "encr", "1y")
     yield home
-    run("gpgconf", "--homedir", home, "--kill", "gpg-agent")
+    run("gpgconf", "--homedir", home, "--kill", "all")
     shutil.rmtree(home, ignore_errors=True)
 
 

@@ -191,7 +191,7 @@ def gpg() -> Iterator[Any]:
     call("--quick-gen-key", "a <a@x>", "ed25519", "sign", "never")
     call("--quick-gen-key", "ends <ends@x>", "ed25519", "sign", "2026-03-01")
     yield call
-    run("gpgconf", "--homedir", home, "--kill", "gpg-agent")
+    run("gpgconf", "--homedir", home, "--kill", "all")
     shutil.rmtree(home, ignore_errors=True)
 
 

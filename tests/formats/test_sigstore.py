@@ -15,6 +15,7 @@ import pytest
 
 from checker.crypto.key_files import read_public_keys
 from checker.crypto.keyring import KeyRing, read_certificates
+from checker.errors import UnknownFormatError
 from checker.formats._open import open_artifact
 from checker.formats._signatures import _bundle as files
 from checker.formats.contract import Context
@@ -341,6 +342,11 @@ def test_separate_files_of_cosign() -> None:
     assert image.signatures[0].outcome is Outcome.INVALID
     assert {item.code for item in image.weaknesses} == {"signer-expired"}
     assert outcome(signature, certificate=b"!!", rekor=rekor) is Outcome.INVALID
+
+
+def test_a_lone_bundle_is_named_as_such() -> None:
+    with pytest.raises(UnknownFormatError, match="is a sigstore bundle: open the signed file"):
+        open_artifact(BytesSource("x", made.bundle(CONTENT, Wish())), Context(keys=ring(), as_of=AS_OF))
 
 
 def test_certificates_in_every_form() -> None:

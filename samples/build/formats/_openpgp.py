@@ -19,7 +19,17 @@ class Gpg:
 
     def run(self, *words: str | Path, stdin: bytes | None = None, at: str = START) -> bytes:
         """Run gpg without any question."""
-        head: list[str | Path] = ["gpg", "--homedir", self.home, "--batch", "--yes", "--quiet", "--no-tty", "--faked-system-time", at]
+        head: list[str | Path] = [
+            "gpg",
+            "--homedir",
+            self.home,
+            "--batch",
+            "--yes",
+            "--quiet",
+            "--no-tty",
+            "--faked-system-time",
+            at,
+        ]
         return run([*head, "--pinentry-mode", "loopback", "--passphrase", "", *words], stdin=stdin)
 
     def make(self, name: str, algorithm: str, usage: str = "sign", expires: str = "never") -> str:
@@ -38,5 +48,5 @@ class Gpg:
         self.run("--local-user", f"{name}@acme.example", "--output", target, *options, "--detach-sign", content, at=at)
 
     def close(self) -> None:
-        """Stop the agent of this home, which goes with it."""
-        run(["gpgconf", "--homedir", self.home, "--kill", "gpg-agent"])
+        """Stop what runs for this home, which goes with it."""
+        run(["gpgconf", "--homedir", self.home, "--kill", "all"])
