@@ -109,8 +109,10 @@ def test_every_flipped_character_of_the_staging_bundle_is_answered(corpus: Path)
     assert valid < 8  # white space, and fields that only describe
 
 
-def test_what_the_log_promises_counts_only_with_its_key(  # the near misses lie in samples/formats/detached
-) -> None:
+# The near misses of whole bundles lie in samples/formats/detached.
+
+
+def test_what_the_log_promises_counts_only_with_its_key() -> None:
     data = made.bundle(CONTENT, Wish())
     assert outcome(data) is Outcome.VALID
     (signature,) = opened(data, ring(log=False)).signatures
