@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from securesystemslib.signer._key import SSlibKey
 from tuf.api import exceptions
-from tuf.api._payload import DelegatedRole, Delegations, MetaFile, Snapshot, Targets, Timestamp
+from tuf.api._payload import DelegatedRole, Delegations, MetaFile, Snapshot, TargetFile, Targets, Timestamp
 from tuf.api.metadata import Metadata
 from tuf.ngclient.fetcher import FetcherInterface
 from tuf.ngclient.updater import Updater
@@ -210,9 +210,37 @@ def _entry(**values: Any) -> Callable[[], Files]:
 
 
 RADIO = hashlib.sha256(b"drivers/radio.bin").hexdigest()
+
+
+def _named_above(data: bytes) -> Callable[[], Files]:
+    """Return a repository whose targets.json names the driver too, so that it speaks for it."""
+
+    def edit(targets: Any) -> None:
+        targets.targets["drivers/radio.bin"] = TargetFile.from_data("drivers/radio.bin", data, ["sha256"])
+
+    return lambda: samples.edited(targets=edit)
+
+
+def _timestamp_of(**values: Any) -> Callable[[], Files]:
+    """Return a repository whose timestamp says this of the snapshot, and nothing else."""
+
+    def make() -> Files:
+        signed = json.loads(GOOD["metadata/timestamp.json"])["signed"]
+        signed["meta"]["snapshot.json"] = values
+        return {**GOOD, "metadata/timestamp.json": samples.sign_json(signed, "timestamp-2")}
+
+    return make
+
+
 MUTATIONS: dict[str, Callable[[], Files]] = {
     **samples.FAULTS,
     "good": lambda: dict(GOOD),
+    "driver named above too": _named_above(samples.GOOD.drivers["drivers/radio.bin"]),
+    "other driver named above": _named_above(b"other"),
+    "timestamp of a version only": _timestamp_of(version=4),
+    "timestamp of another version": _timestamp_of(version=3),
+    "timestamp of nothing": _timestamp_of(),
+    "timestamp of an unknown digest": _timestamp_of(version=4, hashes={"whirlpool": "00" * 64}),
     "one root": Repository(versions=1).make,
     "three roots": Repository(versions=3).make,
     "other length": _hash_twice,
@@ -622,20 +650,23 @@ def test_a_role_that_two_roles_delegate_to_is_taken_once(tmp_path: Path) -> None
 
 
 def test_an_earlier_terminating_delegation_ends_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def first(*, terminating: bool, patterns: list[str]) -> Callable[[Any], None]:
+    def first(terminating: bool, patterns: list[str] | None, prefixes: list[str] | None) -> Callable[[Any], None]:  # noqa: FBT001
         def edit(targets: Any) -> None:
             key = signer("drivers").public_key
-            role = DelegatedRole("other", [key.keyid], 1, terminating, patterns)
+            role = DelegatedRole("other", [key.keyid], 1, terminating, patterns, prefixes)
             targets.delegations.roles = {"other": role, **targets.delegations.roles}
 
         return edit
 
-    for terminating, patterns, taken in (
-        (True, ["drivers/*"], False),
-        (False, ["drivers/*"], True),
-        (True, ["a"], True),
+    for terminating, patterns, prefixes, taken in (
+        (True, ["drivers/*"], None, False),
+        (False, ["drivers/*"], None, True),
+        (True, ["a"], None, True),
+        (True, None, [RADIO[:1]], False),
+        (False, None, [RADIO[:1]], True),
+        (True, None, ["0" if RADIO[0] != "0" else "1"], True),
     ):
-        files = samples.edited(targets=first(terminating=terminating, patterns=patterns))
+        files = samples.edited(targets=first(terminating, patterns, prefixes))
         empty = Targets(version=1, expires=EXPIRES)
         other = Metadata(empty)
         other.sign(signer("drivers"))
