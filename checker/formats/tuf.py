@@ -7,6 +7,8 @@ length and digests of target files. A signature is VALID only where that chain b
 root (`--key` with public keys, or with the trusted `root.json` itself); without them everything that fits together is
 KEY_UNKNOWN. Payload counts as covered only where a client would take it: timestamp and snapshot have to hold as well.
 
+One file alone is judged by the keys of a root beside it (companion `root`), which has to lead to declared keys too.
+
 TUF knows no encryption and no version of a release; the sequence number is the version of the targets metadata.
 """
 
@@ -15,14 +17,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from checker.errors import LimitError
+from checker.errors import FormatError, LimitError
 from checker.formats import _tuf_artifact as build
 from checker.formats._tuf_folder import choose, is_metadata, is_uptane, repositories
-from checker.formats._tuf_metadata import MAX_METADATA, ROOT, Index, Metadata, Root, Targets, read_metadata
-from checker.formats._tuf_trust import REACHING, File, State, alone, judge_roots
+from checker.formats._tuf_keys import tally
+from checker.formats._tuf_metadata import MAX_METADATA, ROOT, TARGETS, Index, Metadata, Root, Targets, read_metadata
+from checker.formats._tuf_trust import REACHING, File, State, alone, judge_roots, judged_file
 from checker.formats.contract import Context, Format, Parse
 from checker.io.folders import FolderSource
 from checker.model.artifact import INEXPRESSIBLE, Artifact, Coverage, Image, Source, Version
+from checker.model.terms import Outcome
 
 WEAKNESSES: Final = build.WEAKNESSES
 TITLE: Final = "TUF repository"
@@ -95,9 +99,22 @@ def _one_file(source: Source, context: Context) -> Artifact:
 
 
 def _judge_alone(metadata: Metadata, context: Context) -> File:
+    """Return a file judged by itself, or by the keys of the root beside it (companion `root`)."""
     if metadata.type == ROOT:
         return judge_roots((metadata,), context.keys)[0][0]
-    return alone(metadata, metadata.type, context.keys)
+    beside = context.companions.get(ROOT)
+    if beside is None:
+        return alone(metadata, metadata.type, context.keys)
+    if beside.size > MAX_METADATA:
+        raise LimitError(f"has more than MAX_METADATA ({MAX_METADATA}) bytes", field=f"companion {ROOT}")
+    root = read_metadata(beside.read(0, beside.size), beside.name)
+    if not isinstance(root.body, Root):
+        raise FormatError(f"is {root.type} metadata, not a root", field=f"companion {ROOT}")
+    trusted = judge_roots((root,), context.keys)[0][0]
+    counted = tally(metadata.entries, metadata.messages, root.body.keys, root.body.roles.get(metadata.type))
+    if metadata.type == TARGETS and all(item.outcome is Outcome.KEY_UNKNOWN for item in counted.judged):
+        return alone(metadata, metadata.type, context.keys)  # a delegated role, whose keys no root names
+    return judged_file(metadata, metadata.type, counted, trusted.state, None, State.TRUSTED)
 
 
 def _named(metadata: Metadata, file: File) -> Iterator[Image]:

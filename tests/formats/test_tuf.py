@@ -782,6 +782,26 @@ def test_a_file_alone_is_valid_by_the_declared_key_that_signed_it() -> None:
     assert outcomes(alone(samples.no_signature(data), trust)) == [Outcome.ABSENT]
 
 
+def test_a_file_alone_is_judged_by_the_root_beside_it() -> None:
+    root, data = GOOD["metadata/1.root.json"], GOOD["metadata/3.targets.json"]
+
+    def judged(data: bytes, beside: bytes, trust: KeyRing) -> list[Outcome]:
+        context = Context(keys=trust, as_of=AS_OF, companions={"root": BytesSource("root.json", beside)})
+        return outcomes(open_artifact(BytesSource("targets.json", data), context, "tuf"))
+
+    assert judged(data, root, ring(root)) == [Outcome.VALID]
+    assert judged(data, root, KeyRing.empty()) == [Outcome.KEY_UNKNOWN]
+    assert judged(samples.flip_signature(data), root, ring(root)) == [Outcome.INVALID]
+    assert judged(GOOD["metadata/1.drivers.json"], root, ring(root)) == [Outcome.KEY_UNKNOWN]  # a delegated role
+    assert judged(data, samples.flip_signature(root), ring(root)) == [Outcome.INVALID]
+    assert judged(GOOD["metadata/timestamp.json"], root, ring(root)) == [Outcome.INVALID]  # its key is root 2's
+    assert judged(GOOD["metadata/timestamp.json"], GOOD["metadata/2.root.json"], ring(root)) == [Outcome.VALID]
+    with pytest.raises(FormatError, match="not a root"):
+        judged(data, data, ring(root))
+    with pytest.raises(LimitError):
+        judged(data, b" " * (metadata.MAX_METADATA + 1), ring(root))
+
+
 def test_a_root_alone_is_valid_by_its_declared_keys_and_invalid_below_its_threshold() -> None:
     trust = ring(GOOD["metadata/1.root.json"])
     assert set(outcomes(alone(GOOD["metadata/1.root.json"], trust))) == {Outcome.VALID}
