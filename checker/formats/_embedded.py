@@ -18,6 +18,7 @@ from checker.model.artifact import Source, Span
 
 _CLEARSIGNED: Final = b"-----BEGIN PGP SIGNED MESSAGE-----"
 _ARMOUR: Final = b"\n-----BEGIN PGP SIGNATURE-----"
+_END: Final = b"-----END PGP SIGNATURE-----"
 _HEAD: Final = 2 * minisign.MAX_LINE
 _HEADERS: Final = re.compile(rb"-----BEGIN PGP SIGNED MESSAGE-----[ \t]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n")
 
@@ -29,6 +30,7 @@ class Embedded:
     content: Source
     span: Span
     signature: bytes = field(repr=False)
+    trailing: int = 0  # bytes behind the signature that nothing signs
 
 
 def find(source: Source) -> Embedded | None:
@@ -63,4 +65,6 @@ def _clearsigned(source: Source) -> Embedded:
         raise FormatError("the signed text has no end of headers, or no signature", field="signed text")
     text = data[head.end() : max(end, head.end())].removesuffix(b"\r")
     lines = (line.removeprefix(b"- ").rstrip(b" \t\r") for line in text.split(b"\n"))
-    return Embedded(BytesSource(source.name, b"\n".join(lines)), Span(head.end(), end), data[end + 1 :])
+    content = BytesSource(source.name, b"\n".join(lines))
+    trailing = data[end:].partition(_END)[2].strip()
+    return Embedded(content, Span(head.end(), end), data[end + 1 :], len(trailing))

@@ -31,13 +31,14 @@ from checker.model.artifact import (
     Source,
     Span,
     Version,
+    Weakness,
 )
 from checker.model.terms import Outcome
 
 COMPANION: Final = "signature"
 # A signature over the whole file states no digest, and content is never decrypted here.
 _NEVER: Final = frozenset({"digest-mismatch", "repeated-blocks", "biased-ciphertext"})
-WEAKNESSES: Final = (*(code for code in common.WEAKNESSES if code not in _NEVER), "unpinned-identity")
+WEAKNESSES: Final = (*(code for code in common.WEAKNESSES if code not in _NEVER), "unpinned-identity", "trailing-data")
 _KINDS: Final = "checker.formats._signatures"
 
 
@@ -55,6 +56,10 @@ def _parse(source: Source, context: Context) -> Parse:
     inside = embedded.find(source) if companion is None else None
     if inside is not None:
         judgement = yield from _kind(inside.signature, context).judge(inside.content, inside.signature, context)
+        if inside.trailing:
+            text = f"{inside.trailing} bytes follow the signature, and nothing signs them"
+            doubt = Weakness(code="trailing-data", message=text, where=source.name)
+            judgement = replace(judgement, weaknesses=(*judgement.weaknesses, doubt))
         return _artifact(source, inside.span, judgement, (("signature", "in the file itself"),))
     if companion is None:
         raise FormatError("there is no signature file beside it; name one with `signature:`", field=COMPANION)

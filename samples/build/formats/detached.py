@@ -106,6 +106,7 @@ def _openpgp(folder: Path, work: Path) -> None:
     clear = (work / "clear").read_bytes()
     (folder / "good" / "clearsigned.bin").write_bytes(clear)
     (folder / "bad" / "clearsigned-changed.bin").write_bytes(clear.replace(b"2.4.1", b"9.9.9"))
+    (folder / "bad" / "clearsigned-tail.bin").write_bytes(clear + b"version 9.9.9\n")
     gpg.close()
 
 
