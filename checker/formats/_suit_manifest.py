@@ -120,6 +120,17 @@ class Manifest:
     twice: tuple[str, ...]  # members that lie in the manifest and beside it
     texts: Mapping[str, str]
 
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """Return the severed sequences that are not at hand: what they would do is not known."""
+        beside = {each.name: each for each in self.severed if each.name in SEQUENCES.values()}
+        return tuple(name for name, each in beside.items() if each.item is None or each.matches is None)
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """Return the severed sequences that a device refuses, since they are not those that the manifest means."""
+        return tuple(each.name for each in self.severed if each.matches is False and each.name in SEQUENCES.values())
+
     @cached_property
     def names(self) -> Mapping[int, str]:
         """Return the component identifiers by index, those of dependencies among them."""

@@ -10,9 +10,8 @@ envelope is authenticated by nothing. Delegation chains are shown and not follow
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from checker.crypto import cose
@@ -22,8 +21,10 @@ from checker.formats import _suit_commands as commands
 from checker.formats import _suit_manifest as suit
 from checker.formats import _suit_payload as payloads
 from checker.formats._cose_payload import SUIT_CONTEXT
-from checker.formats._suit_manifest import Envelope, Manifest
-from checker.formats._suit_payload import Judged, Plan
+from checker.formats._suit_manifest import Envelope
+from checker.formats._suit_payload import Plan
+from checker.formats._suit_view import IDENTITIES, View, bytes_elsewhere, moment, unreferenced
+from checker.formats._suit_weaknesses import weaknesses
 from checker.formats.contract import Context, Format, Parse
 from checker.io.cbor import Item, Major
 from checker.model.artifact import (
@@ -36,7 +37,6 @@ from checker.model.artifact import (
     Source,
     Span,
     Version,
-    Weakness,
 )
 from checker.model.terms import Outcome
 
@@ -59,43 +59,7 @@ WEAKNESSES: Final = (
     "unprotected-metadata",
     "unreferenced-member",
 )
-_IDENTITIES: Final = {commands.VENDOR_ID: "vendor", commands.CLASS_ID: "class", commands.DEVICE_ID: "device"}
 _COMPARISONS: Final = {1: ">", 2: ">=", 3: "==", 4: "<=", 5: "<"}
-_OPEN: Final = ("http://", "coap://", "ftp://", "tftp://")
-_LAST_SECOND: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
-
-
-@dataclass(frozen=True, kw_only=True)
-class _View:
-    """Everything that was found. `reached`: what the signature reaches; None where that is not known."""
-
-    envelope: Envelope = field(repr=False)
-    manifest: Manifest = field(repr=False)
-    plan: Plan = field(repr=False)
-    signatures: tuple[Signature, ...]
-    manifest_digest: bytes | None
-    judged: tuple[Judged, ...]
-    end: int
-
-    @property
-    def matches(self) -> bool | None:
-        """Return whether the manifest has the digest that is signed."""
-        stated = self.envelope.stated
-        if stated is None:
-            return False
-        return None if self.manifest_digest is None else self.manifest_digest == stated.value
-
-    @property
-    def reached(self) -> bool | None:
-        """Return whether a signature reaches the manifest."""
-        if not any(signature.outcome in common.REACHING for signature in self.signatures):
-            return False
-        return self.matches
-
-    @property
-    def authentic(self) -> bool:
-        """Return whether a valid signature reaches the manifest."""
-        return self.reached is True and any(each.outcome is Outcome.VALID for each in self.signatures)
 
 
 def _detect(source: Source, context: Context) -> bool:  # noqa: ARG001 - the contract's signature
@@ -109,7 +73,7 @@ def _parse(source: Source, context: Context) -> Parse:
     opened = payloads.open_payloads(plan, source, context)
     requests = {trial.request for payload in opened for trial in payload.trials if trial.request is not None}
     answers = yield list(requests)
-    view = _View(
+    view = View(
         envelope=envelope,
         manifest=manifest,
         plan=plan,
@@ -160,7 +124,7 @@ def _delegated(signature: Signature) -> Signature:
 # The artifact
 
 
-def _artifact(source: Source, view: _View, context: Context) -> Artifact:
+def _artifact(source: Source, view: View, context: Context) -> Artifact:
     manifest = view.manifest
     digests = tuple(_digests(view))
     every = (*digests, *(check for judged in view.judged for check in judged.checks))
@@ -186,13 +150,13 @@ def _artifact(source: Source, view: _View, context: Context) -> Artifact:
         weaknesses=(
             *common.signature_weaknesses(view.signatures),
             *common.digest_weaknesses(every),
-            *_weaknesses(source, view, hardware, context),
+            *weaknesses(source, view, hardware, context),
         ),
         facts=tuple(_facts(view)),
     )
 
 
-def _digests(view: _View) -> Iterator[DigestCheck]:
+def _digests(view: View) -> Iterator[DigestCheck]:
     stated, valid = view.envelope.stated, any(each.outcome is Outcome.VALID for each in view.signatures)
     if stated is not None:
         yield _check("manifest digest", stated, view.manifest_digest, view.envelope.manifest.span, authentic=valid)
@@ -214,28 +178,28 @@ def _check(name: str, stated: suit.Digest, actual: bytes | None, span: Span, *, 
     )
 
 
-def _images(view: _View, hardware: tuple[str, ...]) -> Iterator[Image]:
+def _images(view: View, hardware: tuple[str, ...]) -> Iterator[Image]:
     for judged in view.judged:
         yield payloads.image(judged, view.plan, hardware)
-    for name, item in _unreferenced(view).items():
-        note = "no command fetches it"
+    for name, item in unreferenced(view).items():
+        note = (
+            "no command fetches it" if not view.manifest.hidden else "a severed sequence, which is absent, may fetch it"
+        )
         yield Image(id=name, size=item.content.size, role="other", span=item.content, note=note)
-
-
-def _unreferenced(view: _View) -> dict[str, Item]:
-    named = {judged.delivery.name for judged in view.judged if judged.delivery.kind == payloads.INTEGRATED}
-    named |= {stage.name for judged in view.judged for stage in (judged.delivery,)}
-    return {name: item for name, item in view.envelope.integrated.items() if name not in named}
 
 
 # Coverage
 
 
-def _coverage(view: _View) -> Coverage:
+def _coverage(view: View) -> Coverage:
     states = list(_states(view))
     fields = tuple(_steering(view))
     outside = (*view.envelope.foreign, *(["delegation"] if suit.DELEGATION in view.envelope.entries else ()))
-    sized = [bool(view.plan.sizes_of(judged.delivery)) for judged in _bytes_elsewhere(view)]
+    sized = [
+        bool(view.plan.sizes_of(judged.delivery))
+        for judged in bytes_elsewhere(view)
+        if judged.payload.dependency is None
+    ]
     return Coverage(
         payload=tuple(span for span, _ in states),
         uncovered=tuple(span for span, state in states if state is False),
@@ -246,7 +210,7 @@ def _coverage(view: _View) -> Coverage:
     )
 
 
-def _states(view: _View) -> Iterator[tuple[Span, bool | None]]:
+def _states(view: View) -> Iterator[tuple[Span, bool | None]]:
     """Yield what gets installed or steers it, each with whether something authentic reaches it."""
     reached = view.reached
     yield view.envelope.manifest.content, reached
@@ -260,15 +224,15 @@ def _states(view: _View) -> Iterator[tuple[Span, bool | None]]:
             places.setdefault(judged.place, []).append(judged.bound)
     for span, bounds in places.items():
         yield span, _both(reached, *bounds)
-    for item in _unreferenced(view).values():
-        yield item.content, False
+    for item in unreferenced(view).values():
+        yield item.content, None if view.manifest.hidden and reached is not False else False
 
 
 def _both(*states: bool | None) -> bool | None:
     return False if False in states else None if None in states else True
 
 
-def _steering(view: _View) -> Iterator[str]:
+def _steering(view: View) -> Iterator[str]:
     manifest = view.manifest
     present = {
         "manifest-sequence-number": manifest.sequence is not None,
@@ -281,7 +245,7 @@ def _steering(view: _View) -> Iterator[str]:
     yield from (name for name, there in present.items() if there)
     yield from manifest.sequences
     names = {commands.URI: "uri", commands.ENCRYPTION_INFO: "encryption-info", commands.SLOT: "component-slot"}
-    names |= {number: f"{word}-identifier" for number, word in _IDENTITIES.items()}
+    names |= {number: f"{word}-identifier" for number, word in IDENTITIES.items()}
     seen = {number for event in view.plan.events for number in event.parameters}
     yield from (name for number, name in names.items() if number in seen)
 
@@ -289,13 +253,13 @@ def _steering(view: _View) -> Iterator[str]:
 # Hardware and version
 
 
-def _hardware(view: _View) -> tuple[str, ...]:
+def _hardware(view: View) -> tuple[str, ...]:
     """Return the identities that a command makes the device compare."""
     found: dict[str, None] = {}
     for event in view.plan.events:
-        if event.command in _IDENTITIES:
+        if event.command in IDENTITIES:
             for item in event.items(event.command):
-                found[f"{_IDENTITIES[event.command]} {suit.identifier(item)}"] = None
+                found[f"{IDENTITIES[event.command]} {suit.identifier(item)}"] = None
     return tuple(found)
 
 
@@ -306,7 +270,7 @@ def _constraints(plan: Plan) -> Iterator[str]:
         if event.command == commands.VERSION:
             found |= dict.fromkeys(f"{name} {_comparison(item)}" for item in event.items(commands.VERSION))
         if event.command == commands.USE_BEFORE:
-            found |= dict.fromkeys(f"use before {_moment(item)}" for item in event.items(commands.USE_BEFORE))
+            found |= dict.fromkeys(f"use before {moment(item)}" for item in event.items(commands.USE_BEFORE))
         if event.command == commands.MINIMUM_BATTERY:
             levels = (item.integer("minimum-battery") for item in event.items(commands.MINIMUM_BATTERY))
             found |= dict.fromkeys(f"battery at least {level} %" for level in levels)
@@ -326,142 +290,10 @@ def _comparison(item: Item) -> str:
     return f"version {_COMPARISONS.get(kind, f'compared as {kind}')} {suit.version_text(parts[1])}"
 
 
-def _moment(item: Item) -> str:
-    seconds = item.integer("use-before")
-    if not 0 <= seconds <= _LAST_SECOND:
-        raise FormatError(f"{seconds} seconds are no date", offset=item.span.start, field="use-before")
-    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-# Weaknesses
-
-
-def _weaknesses(source: Source, view: _View, hardware: Sequence[str], context: Context) -> Iterator[Weakness]:
-    yield from _authentication_weaknesses(view)
-    yield from _manifest_weaknesses(view, hardware, context)
-    for judged in view.judged:
-        yield from _payload_weaknesses(judged, view)
-    yield from _nonces(view.judged)
-    for name in _unreferenced(view):
-        yield Weakness(
-            code="unreferenced-member", message=f"no command fetches the integrated payload {name}", where=name
-        )
-    if view.end < source.size:
-        text = f"{source.size - view.end} bytes follow the envelope"
-        yield Weakness(code="trailing-data", message=text, where=str(Span(view.end, source.size)))
-
-
-def _authentication_weaknesses(view: _View) -> Iterator[Weakness]:
-    for each in view.signatures:
-        if each.kind is AuthKind.MAC:
-            text = "a MAC authenticates the manifest: whoever can check it can make it"
-            yield Weakness(code="mac-not-signature", message=text, where=str(each.where or ""))
-    stated = view.envelope.stated
-    for digest in (stated, *(member.digest for member in view.manifest.severed)):
-        if digest is not None and (digest.kept is not None or digest.algorithm in common.WEAK_DIGESTS):
-            text = f"a digest is {digest.algorithm}{' cut to 64 bits' if digest.kept else ''}"
-            yield Weakness(code="weak-digest", message=text)
-    if view.envelope.foreign:
-        text = f"nothing authenticates {', '.join(view.envelope.foreign)[:200]}"
-        yield Weakness(code="unprotected-metadata", message=text)
-    for member in view.manifest.severed:
-        if member.digest is None and member.name not in view.manifest.twice:
-            text = f"the severed {member.name} has no digest in the manifest"
-            yield Weakness(code="unprotected-metadata", message=text, where=member.name)
-    for name in view.manifest.twice:
-        text = f"{name} lies both in the manifest and beside it"
-        yield Weakness(code="duplicate-member", message=text, where=name)
-
-
-def _manifest_weaknesses(view: _View, hardware: Sequence[str], context: Context) -> Iterator[Weakness]:
-    if view.manifest.sequence is None:
-        yield Weakness(code="no-rollback-counter", message="the manifest has no sequence number")
-    if not any(word.startswith(("vendor", "class", "device")) for word in hardware):
-        seen = {number for event in view.plan.events for number in event.parameters}
-        stated = (
-            "identifiers are stated and no command compares them" if seen & _IDENTITIES.keys() else "none is stated"
-        )
-        text = f"no command compares a vendor, class or device identifier: {stated}"
-        yield Weakness(code="no-hardware-id", message=text)
-    for uri in (*view.plan.uris, view.manifest.reference):
-        if uri.lower().startswith(_OPEN):
-            yield Weakness(code="plaintext-url", message=f"a location without TLS: {uri[:200]}", where=uri[:200])
-    moments = {
-        _moment(item)
-        for event in view.plan.events
-        if event.command == commands.USE_BEFORE
-        for item in event.items(commands.USE_BEFORE)
-    }
-    for moment in sorted(moments):
-        if moment <= context.as_of:
-            yield Weakness(code="metadata-expired", message=f"the manifest is to be used before {moment}")
-
-
-def _bytes_elsewhere(view: _View) -> Iterator[Judged]:
-    """Yield the payloads that do not lie inside the signed manifest itself."""
-    return (judged for judged in view.judged if judged.delivery.kind != payloads.CONTENT)
-
-
-def _payload_weaknesses(judged: Judged, view: _View) -> Iterator[Weakness]:
-    delivery = judged.delivery
-    where = view.manifest.names[delivery.component]
-    name = delivery.name or where
-    if delivery.kind == payloads.ABSENT:
-        yield Weakness(code="missing-member", message=f"the integrated payload {name} is not there", where=where)
-    if delivery.kind != payloads.CONTENT:
-        yield from _unbound(judged, view, name, where)
-    for statement in dict.fromkeys(trial.statement.digest for trial in judged.payload.trials):
-        if statement.kept is not None or statement.algorithm in common.WEAK_DIGESTS:
-            yield Weakness(code="weak-digest", message=f"the image digest is {statement.algorithm}", where=where)
-    if delivery.encryption_info is not None:
-        yield from _cipher_weaknesses(judged, name)
-
-
-def _unbound(judged: Judged, view: _View, name: str, where: str) -> Iterator[Weakness]:
-    if not judged.stated:
-        yield Weakness(code="missing-digest", message=f"{name} has no image digest", where=where)
-    elif not judged.compared:
-        text = f"the image digest of {name} is stated, and no command compares it"
-        yield Weakness(code="digest-not-compared", message=text, where=where)
-    if not view.plan.sizes_of(judged.delivery):
-        yield Weakness(code="size-not-bound", message=f"{name} has no image size", where=where)
-
-
-def _cipher_weaknesses(judged: Judged, name: str) -> Iterator[Weakness]:
-    payload = judged.payload
-    found = payload.encryption
-    if found.mode in {"ctr", "cbc"} and judged.delivery.kind != payloads.CONTENT and not judged.stated:
-        text = f"{name} is encrypted by AES-{found.mode.upper()}, and no digest tells a change"
-        yield Weakness(code="unauthenticated-encryption", message=text, where=name)
-    if payload.stored is None:
-        return
-    doubts = common.ciphertext_doubts(payload.stored, Span(0, payload.stored.size), name)
-    in_clear = any(check.matches and check.over == "ciphertext" for check in judged.checks) and bool(doubts)
-    if in_clear:
-        text = f"{name} is said to be encrypted, and lies in clear: the image digest is that of its bytes"
-        yield Weakness(code="encryption-void", message=text, where=name)
-    else:
-        yield from doubts
-
-
-def _nonces(judged: Iterable[Judged]) -> Iterator[Weakness]:
-    """Yield the nonces that encrypt two ciphertexts under one content key."""
-    seen: dict[tuple[str, str], Span | str] = {}
-    for each in judged:
-        found = each.payload.encryption
-        place = each.delivery.span or each.delivery.name
-        if not found.nonce or not found.content_key_digest:
-            continue
-        before = seen.setdefault((found.content_key_digest, found.nonce), place)
-        if before != place:
-            text = f"the nonce {found.nonce} serves two payloads under one content key"
-            yield Weakness(code="nonce-reuse", message=text, where=str(place))
-
-
 # Facts
 
 
-def _facts(view: _View) -> Iterator[tuple[str, str]]:
+def _facts(view: View) -> Iterator[tuple[str, str]]:
     manifest = view.manifest
     yield "components", ", ".join(manifest.components[:8]) or "none"
     if manifest.component_id:
