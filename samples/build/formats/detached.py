@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import tempfile
 from pathlib import Path
@@ -39,7 +40,7 @@ def build(folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="ot") as name:
         work = Path(name)
         (work / "fw.bin").write_bytes(CONTENT)
-        for make in (_minisign, _signify, _openpgp, _raw, _cms, _log):
+        for make in (_minisign, _signify, _openpgp, _raw, _cms, _encrypted, _log):
             make(folder, work)
 
 
@@ -162,6 +163,41 @@ def _cms(folder: Path, work: Path) -> None:
         if name == "rsa":
             cms(person, work / "fw.bin", work / "sig", "-md", "sha1")
             bad.put("cms-sha1", (work / "sig").read_bytes())
+
+
+def _encrypted(folder: Path, work: Path) -> None:
+    """Write encrypted messages under raw signatures: the signature is over the ciphertext."""
+    good, bad = Shelf(folder / "good"), Shelf(folder / "bad")
+    device = KEYS / "gateway-A.pem"
+    (folder / "keys" / "device.pem").write_bytes(device.read_bytes())
+    profile = _pki.Profile(name="device A", serial=1, years=(2020, 2046), usage=("key_agreement",))
+    (work / "device.pem").write_bytes(_pki.pem(_pki.issue(profile, device, None, device)))
+    for name, certificate in (("device", "device.pem"), ("rsa-device", "rsa.pem")):
+        for mode in ("gcm", "cbc"):
+            run(["openssl", "cms", "-encrypt", "-binary", "-in", work / "fw.bin", "-out", work / f"{name}.{mode}",
+                 "-outform", "DER", f"-aes-256-{mode}", "-recip", work / certificate])  # fmt: skip
+    (folder / "keys" / "rsa-device.pem").write_bytes((work / "rsa.key").read_bytes())
+    sealed, closed = (work / "device.gcm").read_bytes(), (work / "device.cbc").read_bytes()
+    good.put("encrypted", _signed(work, sealed), sealed)
+    good.put("encrypted-cbc", _signed(work, closed), closed)
+    bad.put("encrypted-cbc-signature-bit", flipped(_signed(work, closed), 12), closed)
+    bad.put("encrypted-other-content", _signed(work, closed), closed)
+    transported = (work / "rsa-device.gcm").read_bytes()
+    bad.put("encrypted-key-by-rsa-v1.5", _signed(work, transported), transported)
+    head = b"\x80\x82" + len(CONTENT).to_bytes(2, "big")
+    start = sealed.rindex(head) + len(head)
+    for name, filler in (
+        ("repeated", bytes([0x5A, 0xC3]) * 300),
+        ("ascii", hashlib.shake_256(b"x").hexdigest(300).encode()),
+    ):
+        content = sealed[:start] + filler + sealed[start + len(filler) :]
+        bad.put(f"encrypted-{name}", _signed(work, content), content)
+
+
+def _signed(work: Path, content: bytes) -> bytes:
+    (work / "content").write_bytes(content)
+    run(["openssl", "dgst", "-sha256", "-sign", SIGNER, "-out", work / "sig", work / "content"])
+    return (work / "sig").read_bytes()
 
 
 def _log(folder: Path, work: Path) -> None:  # noqa: ARG001 - as the others
