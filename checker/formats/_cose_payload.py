@@ -18,11 +18,15 @@ SUIT_CONTEXT: Final = b"SUIT Payload Encryption"  # SuppPubInfo.other, draft-iet
 
 @dataclass(frozen=True)
 class Opened:
-    """What is known of a ciphertext. `plaintext` is None where it could not be reached."""
+    """What is known of a ciphertext. `plaintext` is None where it could not be reached.
+
+    `refused`: the content key is certain, since a key wrap said so, and the ciphertext is not one of that key.
+    """
 
     encryption: Encryption
     recipients: tuple[Recipient, ...]
     plaintext: Source | None = field(default=None, repr=False)
+    refused: bool = False
 
 
 def open_ciphertext(message: Message, ciphertext: Source | None, ring: KeyRing) -> Opened:
@@ -88,5 +92,5 @@ def _decrypted(
         checked = tuple(replace(each, unwrapped=True) if len(recipients) == 1 else each for each in recipients)
         proved = True if facts.authenticated and ciphertext.size <= MAX_HEADER else None  # by the tag
         return Opened(replace(_known(facts, key), decrypted=proved), checked, plaintext)
-    refused = False if keys else None
-    return Opened(replace(facts, decrypted=refused, note=note), recipients)
+    certain = any(recipient.unwrapped for recipient in recipients)
+    return Opened(replace(facts, decrypted=False if keys else None, note=note), recipients, refused=certain)

@@ -16,6 +16,7 @@ from typing import Final
 
 from checker.crypto import cose
 from checker.errors import FormatError, LimitError
+from checker.formats import _common as common
 from checker.formats import _cose_payload as payloads
 from checker.formats import _suit_commands as commands
 from checker.formats import _suit_manifest as suit
@@ -25,7 +26,7 @@ from checker.formats.contract import Context
 from checker.io.cbor import Document, Item
 from checker.io.digests import DigestRequest, Piece
 from checker.io.sources import Window
-from checker.model.artifact import DigestCheck, Encryption, Image, Recipient, Source, Span
+from checker.model.artifact import DigestCheck, Encryption, Image, Recipient, Source, Span, Weakness
 
 MAX_DELIVERIES: Final = 4_096  # payloads times their possible places; published manifests have one or two
 MAX_SHOWN: Final = 16  # digests of one payload that are listed
@@ -191,6 +192,8 @@ class Payload:
     recipients: tuple[Recipient, ...]
     trials: tuple[Trial, ...]
     dependency: Envelope | None = field(default=None, repr=False)
+    refused: bool = False  # its tag does not verify under a key that is certain
+    doubts: tuple[Weakness, ...] = ()  # why the bytes cannot be ciphertext
 
 
 def open_payloads(plan: Plan, source: Source, context: Context) -> tuple[Payload, ...]:
@@ -218,8 +221,16 @@ def _open(delivery: Delivery, plan: Plan, source: Source, context: Context, *, a
         recipients=opened.recipients,
         trials=(),
         dependency=inner,
+        refused=opened.refused,
+        doubts=_doubts(delivery, stored),
     )
     return replace(blank, trials=tuple(_trials(blank, plan, source)))
+
+
+def _doubts(delivery: Delivery, stored: Source | None) -> tuple[Weakness, ...]:
+    if stored is None or delivery.encryption_info is None:
+        return ()
+    return common.ciphertext_doubts(stored, Span(0, stored.size), delivery.name or "content")
 
 
 def _stored(delivery: Delivery, manifest: Manifest, source: Source, context: Context, *, alone: bool) -> Source | None:
@@ -300,7 +311,8 @@ def judge(payload: Payload, answers: Mapping[DigestRequest, bytes], *, authentic
     stages = [_stage(stage, checks) for stage in payload.delivery.stages]
     verdicts = [verdict for verdict, shown in stages if shown]
     shown = [each for _, found in stages for each in found]
-    bound = False if False in verdicts or not verdicts else True if True in verdicts else None
+    wrong = False in verdicts or not verdicts or (payload.refused and True not in verdicts)
+    bound = False if wrong else True if True in verdicts else None
     return Judged(
         payload=payload,
         checks=tuple(check for _, check in shown[:MAX_SHOWN]),
@@ -359,7 +371,7 @@ def image(judged: Judged, plan: Plan, hardware: tuple[str, ...]) -> Image:
     clear = payload.clear if judged.decrypted is not False else None
     notes = [] if delivery.kind in {INTEGRATED, CONTENT} else [f"fetched from {delivery.name}"]
     if clear is None and payload.stored is not None:
-        notes.append("encrypted, and no key was given")
+        notes.append(payload.encryption.note or "decrypted to something else than the manifest means")
     return Image(
         id=f"{target} {delivery.name}".strip(),
         size=payload.stored.size if payload.stored else sizes[0] if sizes else 0,
@@ -380,4 +392,6 @@ def _encryption(judged: Judged) -> Encryption:
         return found
     inline = judged.delivery.kind == CONTENT
     proved = any(check.matches and check.authentic for check in judged.checks)
-    return replace(found, decrypted=judged.decrypted, authenticated=found.authenticated or inline or proved or None)
+    authenticated = found.authenticated or inline or proved or None
+    encrypted = judged.decrypted is True or not judged.payload.doubts
+    return replace(found, encrypted=encrypted, decrypted=judged.decrypted, authenticated=authenticated)

@@ -107,15 +107,12 @@ def _cipher_weaknesses(judged: Judged, name: str) -> Iterator[Weakness]:
     if found.mode in {"ctr", "cbc"} and judged.delivery.kind != payloads.CONTENT and not judged.stated:
         text = f"{name} is encrypted by AES-{found.mode.upper()}, and no digest tells a change"
         yield Weakness(code="unauthenticated-encryption", message=text, where=name)
-    if payload.stored is None:
-        return
-    doubts = common.ciphertext_doubts(payload.stored, Span(0, payload.stored.size), name)
-    in_clear = any(check.matches and check.over == "ciphertext" for check in judged.checks) and bool(doubts)
+    in_clear = bool(payload.doubts) and any(check.matches and check.over == "ciphertext" for check in judged.checks)
     if in_clear:
         text = f"{name} is said to be encrypted, and lies in clear: the image digest is that of its bytes"
         yield Weakness(code="encryption-void", message=text, where=name)
     else:
-        yield from doubts
+        yield from payload.doubts
 
 
 def _nonces(judged: Iterable[Judged]) -> Iterator[Weakness]:
