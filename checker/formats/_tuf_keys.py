@@ -151,9 +151,9 @@ def read_key(keyid: str, record: Mapping[str, Any]) -> Key:
     scheme = record.get("scheme")
     named = scheme.lower() if isinstance(scheme, str) else ""
     try:
-        key = public_key(record, keyid[:16])
+        key = public_key(record)
     except (CryptoError, FormatError) as error:
-        return Key(keyid=keyid, scheme=named, key=None, note=str(error))
+        return Key(keyid=keyid, scheme=named, key=None, note=f"key {keyid[:16]} cannot be read: {error}")
     return Key(keyid=keyid, scheme=named, key=key, derived=keyid.lower() in _keyids(record, key))
 
 

@@ -203,9 +203,16 @@ def judge_roots(roots: Iterable[Metadata], ring: KeyRing) -> tuple[tuple[File, .
                 odd.append(Weakness(code="missing-member", message=text, where=metadata.file))
         anchored = link is State.UNKNOWN and state is State.TRUSTED and _anchored(counted, body, ring)
         state = State.TRUSTED if anchored else max(state, link)
-        signatures = signatures_of(metadata, judged, state, ROOT, why or remark(counted, link))
+        made = signatures_of(metadata, judged, state, ROOT, why or remark(counted, link))
+        signatures = tuple(_with_name(signature, ring) for signature in made)
         files.append(File(role=ROOT, metadata=metadata, state=state, bound=State.TRUSTED, signatures=signatures))
     return tuple(files), tuple(odd)
+
+
+def _with_name(signature: Signature, ring: KeyRing) -> Signature:
+    """Return a signature with its key as it was declared, where it was."""
+    found = ring.find(signature.key.id)
+    return replace(signature, key=found.facts) if found is not None else signature
 
 
 def _root(metadata: Metadata) -> Root:

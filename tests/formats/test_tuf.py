@@ -332,7 +332,10 @@ def test_one_declared_key_is_not_enough_for_a_root_that_needs_two(tmp_path: Path
     one = read_public_keys(record(signer("root-a")), "root-a.json")
     two = (*one, *read_public_keys(record(signer("root-b")), "root-b.json"))
     assert set(outcomes(opened(tmp_path, GOOD, KeyRing.of(keys=one)))) == {Outcome.KEY_UNKNOWN}
-    assert set(outcomes(opened(tmp_path, GOOD, KeyRing.of(keys=two)))) == {Outcome.VALID}
+    both = opened(tmp_path, GOOD, KeyRing.of(keys=two))
+    assert set(outcomes(both)) == {Outcome.VALID}
+    assert {signature.key.name for signature in both.signatures} == {"root-a.json", "root-b.json", ""}
+    assert all(signature.key.declared for signature in both.signatures)
 
 
 def record(made: Any) -> bytes:
