@@ -151,7 +151,11 @@ def _context(entry: Entry, keys: Keys) -> Context:
         crls=each(keys.crls, read_crls),
         decryption=[
             *(read_decryption_key(entry.data(name), name) for name in keys.decrypt),
-            *(read_decryption_key((SUIT_SECRET * size).hex().encode(), f"{size}") for size in (16, 32) if entry.section == "suit"),
+            *(
+                read_decryption_key((SUIT_SECRET * size).hex().encode(), f"{size}")
+                for size in (16, 32)
+                if entry.section == "suit"
+            ),
         ],
     )
     beside: dict[str, Source] = {}
