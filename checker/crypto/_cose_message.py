@@ -11,7 +11,7 @@ from checker.io.cbor import Item, Key, Major
 from checker.model.artifact import Span
 
 KINDS: Final[Mapping[int, str]] = {16: "Encrypt0", 17: "Mac0", 18: "Sign1", 96: "Encrypt", 97: "Mac", 98: "Sign"}
-_SIZES: Final = {"Encrypt0": 3, "Mac0": 4, "Sign1": 4, "Encrypt": 4, "Mac": 5, "Sign": 4}
+ELEMENTS: Final = {"Encrypt0": 3, "Mac0": 4, "Sign1": 4, "Encrypt": 4, "Mac": 5, "Sign": 4}
 ALG, CRIT, CONTENT_TYPE, KID, IV, PARTIAL_IV = range(1, 7)
 # What this program acts on, or may pass over without harm: RFC 9052 3.1, RFC 9360.
 _UNDERSTOOD: Final = frozenset({ALG, CRIT, CONTENT_TYPE, KID, IV, 32, 33, 34, 35})
@@ -135,12 +135,6 @@ class Message:
         self.headers.check_critical()
 
 
-def kind_of(item: Item) -> str:
-    """Return the kind that the tag says, or nothing."""
-    number, _ = item.tagged()
-    return KINDS.get(-1 if number is None else number, "")
-
-
 def parse(item: Item, *, untagged: str = "") -> Message:
     """Return a message; `untagged` is its kind where no tag says it.
 
@@ -154,8 +148,8 @@ def parse(item: Item, *, untagged: str = "") -> Message:
         what = "no tag says" if number is None else f"the tag {number} is none of COSE's, which say"
         raise FormatError(f"{what} what kind of message it is", offset=item.span.start, field="COSE")
     parts = inner.array(f"COSE_{kind}")
-    if len(parts) != _SIZES[kind]:
-        message = f"{_SIZES[kind]} elements are needed, here are {len(parts)}"
+    if len(parts) != ELEMENTS[kind]:
+        message = f"{ELEMENTS[kind]} elements are needed, here are {len(parts)}"
         raise FormatError(message, offset=inner.span.start, field=f"COSE_{kind}")
     return _message(kind, inner, parts)
 

@@ -21,7 +21,7 @@ from checker.crypto._cose_algorithms import (
     MacAlgorithm,
     SignatureAlgorithm,
 )
-from checker.crypto._cose_message import KINDS, Headers, Message, Party, kind_of, parse
+from checker.crypto._cose_message import ELEMENTS, KINDS, Headers, Message, Party, parse
 from checker.crypto.certificates import Certificate, parse_certificate
 from checker.crypto.chains import assess
 from checker.crypto.keyring import DecryptionKey, KeyRing
@@ -34,13 +34,13 @@ from checker.model.artifact import AuthKind, KeyFacts, Signature, Span
 from checker.model.terms import Outcome
 
 __all__ = [
+    "ELEMENTS",
     "HASHES",
     "KINDS",
     "Headers",
     "Judge",
     "Message",
     "Party",
-    "kind_of",
     "parse",
     "signature_structure",
     "verify",

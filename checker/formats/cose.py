@@ -7,15 +7,15 @@ field for versions or hardware.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from checker.crypto import cose
 from checker.crypto.cose import Message
-from checker.errors import FormatError
 from checker.formats import _common as common
 from checker.formats._cose_payload import SUIT_CONTEXT, Opened, open_ciphertext
 from checker.formats.contract import Context, Format, Parse
-from checker.io.cbor import Document, Item, Major
+from checker.io.cbor import Document, Item, Major, encode_head
 from checker.io.digests import DigestRequest
 from checker.io.limits import MAX_HEADER
 from checker.io.sources import Window
@@ -36,18 +36,18 @@ from checker.model.terms import Outcome
 
 WEAKNESSES: Final = (*common.WEAKNESSES, "mac-not-signature", "trailing-data", "unauthenticated-encryption")
 _COMPANIONS: Final = ("payload", "ciphertext")
-_HEADS: Final = tuple(bytes([0xC0 | number]) if number < 24 else bytes([0xD8, number]) for number in cose.KINDS)  # noqa: PLR2004 - what fits into a head
+_HEADS: Final = {encode_head(Major.TAG, number): kind for number, kind in cose.KINDS.items()}
 _SIGNED: Final = frozenset({"Sign1", "Sign", "Mac0", "Mac"})
 
 
 def _detect(source: Source, context: Context) -> bool:  # noqa: ARG001 - the contract's signature
-    if not source.read(0, 2).startswith(_HEADS):
-        return False
-    try:
-        cose.parse(_item(source))
-    except FormatError:
-        return False
-    return True
+    """Look at the tag, the number of elements, and the byte string that is the protected header."""
+    head = source.read(0, 4)
+    for start, kind in _HEADS.items():
+        rest = head.removeprefix(start)
+        if rest != head and len(rest) > 1:
+            return rest[0] == (Major.ARRAY << 5 | cose.ELEMENTS[kind]) and rest[1] >> 5 == Major.BYTES
+    return False
 
 
 def _item(source: Source) -> Item:
@@ -61,10 +61,20 @@ def _parse(source: Source, context: Context) -> Parse:
     opened = Opened(Encryption(encrypted=False), (), content)
     if message.kind not in _SIGNED:
         opened = open_ciphertext(message, content, context.keys)
+    doubts = _doubts(opened, content)
     signatures = _signatures(message, content, context)
     requests: list[DigestRequest] = []
     yield requests
-    return _artifact(source, item, message, content, opened, signatures)
+    if doubts and not opened.encryption.decrypted:
+        opened = replace(opened, encryption=replace(opened.encryption, encrypted=False))
+    weaknesses = (*_weaknesses(source, item, opened, signatures), *doubts)
+    return _artifact(source, message, content, opened, signatures, weaknesses)
+
+
+def _doubts(opened: Opened, content: Source | None) -> tuple[Weakness, ...]:
+    if content is None or not opened.encryption.encrypted:
+        return ()
+    return common.ciphertext_doubts(content, Span(0, content.size), "payload")
 
 
 def _content(message: Message, source: Source, context: Context) -> Source | None:
@@ -96,11 +106,11 @@ def _undecided(message: Message, note: str) -> Iterator[Signature]:
 
 def _artifact(
     source: Source,
-    item: Item,
     message: Message,
     content: Source | None,
     opened: Opened,
     signatures: tuple[Signature, ...],
+    weaknesses: tuple[Weakness, ...],
 ) -> Artifact:
     payload = () if message.payload is None else (message.payload.content,)
     reached = any(signature.outcome in common.REACHING for signature in signatures)
@@ -117,7 +127,7 @@ def _artifact(
         images=tuple(_images(message, content, opened)),
         version=Version(version=INEXPRESSIBLE, sequence=INEXPRESSIBLE),
         hardware=INEXPRESSIBLE,
-        weaknesses=tuple(_weaknesses(source, item, content, opened, signatures)),
+        weaknesses=weaknesses,
         facts=tuple(_facts(message)),
     )
 
@@ -135,18 +145,14 @@ def _images(message: Message, content: Source | None, opened: Opened) -> Iterato
     )
 
 
-def _weaknesses(
-    source: Source, item: Item, content: Source | None, opened: Opened, signatures: tuple[Signature, ...]
-) -> Iterator[Weakness]:
+def _weaknesses(source: Source, item: Item, opened: Opened, signatures: tuple[Signature, ...]) -> Iterator[Weakness]:
     yield from common.signature_weaknesses(signatures)
     if any(signature.kind is AuthKind.MAC for signature in signatures):
         text = "a MAC authenticates the content: whoever can check it can make it"
         yield Weakness(code="mac-not-signature", message=text)
-    if opened.encryption.encrypted and opened.encryption.mode in {"ctr", "cbc"}:
+    if opened.encryption.mode in {"ctr", "cbc"}:
         text = f"AES-{opened.encryption.mode.upper()} has no tag, and COSE states no digest"
         yield Weakness(code="unauthenticated-encryption", message=text)
-    if opened.encryption.encrypted and content is not None:
-        yield from common.ciphertext_doubts(content, Span(0, content.size), "payload")
     if item.span.end < source.size:
         text = f"{source.size - item.span.end} bytes follow the message"
         yield Weakness(code="trailing-data", message=text, where=str(Span(item.span.end, source.size)))
