@@ -311,14 +311,15 @@ def judge(payload: Payload, answers: Mapping[DigestRequest, bytes], *, authentic
     stages = [_stage(stage, checks) for stage in payload.delivery.stages]
     verdicts = [verdict for verdict, shown in stages if shown]
     shown = [each for _, found in stages for each in found]
-    wrong = False in verdicts or not verdicts or (payload.refused and True not in verdicts)
+    compared = any(trial.statement.compared for trial, _ in shown)  # what no device compares protects nothing
+    wrong = False in verdicts or not compared or (payload.refused and True not in verdicts)
     bound = False if wrong else True if True in verdicts else None
     return Judged(
         payload=payload,
         checks=tuple(check for _, check in shown[:MAX_SHOWN]),
         bound=bound,
         stated=bool(checks),
-        compared=any(trial.statement.compared for trial, _ in shown),
+        compared=compared,
         decrypted=_decrypted(payload, shown),
     )
 
