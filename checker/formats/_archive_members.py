@@ -73,6 +73,7 @@ class Inner:
 class Entry:
     """A member. `span` is where it lies in the archive; `cost` what reading it again decompresses, in bytes.
 
+    `header` is what stands before its content, at least in part; that of a compressed tar is the whole file.
     `content` is None where it cannot be had, and `why` says why. `crc32` is the zip's, None elsewhere.
     """
 
@@ -80,6 +81,7 @@ class Entry:
     kind: str
     size: int
     span: Span
+    header: Span
     content: Source | None = field(repr=False)
     why: str = ""
     crc32: int | None = None
@@ -158,6 +160,7 @@ def _zip_entry(archive: _zip.Archive, member: _zip.Member) -> Entry:
         kind=member.kind,
         size=member.size,
         span=member.span,
+        header=Span(member.extent.start, member.span.start),
         content=archive.open(member) if member.readable else None,
         why=member.why,
         crc32=member.crc32 if member.readable else None,
@@ -177,14 +180,19 @@ def _read_tar(source: Source, kind: str, limit: int) -> Container:
         if not kind and member.span.end > source.size:
             raise FormatError("ends behind the archive", offset=member.span.start, field=member.name[:_TEXT])
         end = member.span.end
+        head = whole if kind else Span(member.span.start - _tar.BLOCK, member.span.start)
         if member.kind == "file":
             window = Window(content, member.name, member.span.start, member.span.size)
             span, cost = (whole, end) if kind else (member.span, 0)
-            files.append(Entry(name=member.name, kind="file", size=window.size, span=span, content=window, cost=cost))
-        elif member.kind != "folder":
-            span = whole if kind else Span(member.span.start - _tar.BLOCK, member.span.start)
             files.append(
-                Entry(name=member.name, kind=member.kind, size=0, span=span, content=None, why=_WHY[member.kind])
+                Entry(
+                    name=member.name, kind="file", size=window.size, span=span, header=head, content=window, cost=cost
+                )
+            )
+        elif member.kind != "folder":
+            why = _WHY[member.kind]
+            files.append(
+                Entry(name=member.name, kind=member.kind, size=0, span=head, header=head, content=None, why=why)
             )
             oddities.append(_special(member))
         if len(files) > MAX_MEMBERS:

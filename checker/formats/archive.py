@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from checker.errors import FormatError
@@ -92,10 +92,19 @@ class _Found:
         other |= {plain(pair.file.name) for pair in self.pairs}
         return tuple(entry for entry in self.container.files if plain(entry.name) not in other)
 
+    @property
+    def steering(self) -> tuple[Entry, ...]:
+        """Return the manifests that state digests: they may say more, so they have to be covered as payload has."""
+        names = {name for name, listing in self.listings.items() if listing.structured and listing.statements}
+        return tuple(entry for entry in self.container.files if plain(entry.name) in names)
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Judged:
-    """The archive with its verdicts. `proved` and `reached` are names of members, by VALID and by REACHING outcomes."""
+    """The archive with its verdicts. `proved` and `reached` are names of members, by VALID and by REACHING outcomes.
+
+    Where something is proved, what only an unknown key reaches is undecided: a stranger may have put it beside.
+    """
 
     found: _Found
     signatures: tuple[Signature, ...]
@@ -198,6 +207,8 @@ def _judge(
     chain = Chain(found.claims, places, actual)
     proved, _ = chain.follow({name for name, outcomes in once.items() if Outcome.VALID in outcomes})
     reached, undecided = chain.follow({name for name, o in once.items() if common.REACHING & set(o)})
+    if any(signature.outcome is Outcome.VALID for signature in signatures):
+        reached, undecided = proved, undecided | reached
     checks = {
         place: tuple(_check(claim, entry, actual.get(place, {}), proved) for claim in _of(found, entry))
         for place, entry in enumerate(found.container.files)
@@ -250,7 +261,6 @@ def _artifact(judged: _Judged) -> Artifact:
         signatures=judged.signatures,
         coverage=_coverage(judged, manifest),
         digests=tuple(_other_checks(judged)),
-        encryption=tuple(_encryption(entry) for entry in found.payload if _encrypted(entry))[:1],
         images=tuple(_images(judged)),
         version=_version(judged, manifest),
         hardware=manifest.hardware if manifest else INEXPRESSIBLE,
@@ -262,10 +272,12 @@ def _artifact(judged: _Judged) -> Artifact:
 def _coverage(judged: _Judged, manifest: Listing | None) -> Coverage:
     """Return what the chain reaches; the members of a compressed tar share one range, which the worst of them marks."""
     spans: dict[Span, bool | None] = {}
-    for entry in judged.found.payload:
-        name, before = plain(entry.name), spans.get(entry.span, True)
+    for entry in (*judged.found.payload, *judged.found.steering):
+        # The name of an empty member says something too, and it stands in the header.
+        span = entry.span if entry.span.size else entry.header
+        name, before = plain(entry.name), spans.get(span, True)
         here = None if name in judged.undecided else name in judged.reached
-        spans[entry.span] = False if False in {before, here} else None if None in {before, here} else True
+        spans[span] = False if False in {before, here} else None if None in {before, here} else True
     fields = tuple(_steering(manifest))
     held = manifest is not None and plain(manifest.name) in judged.reached
     values = set(spans.values())
@@ -314,7 +326,7 @@ def _images(judged: _Judged) -> Iterator[Image]:
             continue
         shown += 1
         if shown <= MAX_IMAGES:
-            yield _image(entry, judged.checks[place], room, deep=deep)
+            yield replace(_image(entry, judged.checks[place], room, deep=deep), encryption=_encryption(source, entry))
     if shown > MAX_IMAGES:
         note = f"{shown - MAX_IMAGES} more members are not listed one by one"
         yield Image(id=f"{shown - MAX_IMAGES} more", size=0, role="other", note=note)
@@ -335,7 +347,6 @@ def _image(entry: Entry, checks: tuple[DigestCheck, ...], room: Room, *, deep: b
         role="other" if entry.kind != "file" else "image",
         span=entry.span,
         digests=checks,
-        encryption=_encryption(entry),
         version=Version(version=INEXPRESSIBLE, sequence=INEXPRESSIBLE),
         source=source,
         note=note,
@@ -346,9 +357,13 @@ def _encrypted(entry: Entry) -> bool:
     return "encrypted" in entry.why
 
 
-def _encryption(entry: Entry) -> Encryption:
+def _encryption(source: Source, entry: Entry) -> Encryption:
+    """Return what the zip says of a member's encryption; a flag over bytes that are no ciphertext is none."""
     if not _encrypted(entry):
         return Encryption(encrypted=False)
+    doubts = common.ciphertext_doubts(source, entry.span, entry.name[:200])
+    if doubts:
+        return Encryption(encrypted=False, note=f"the zip says that it is encrypted, but {doubts[0].message}")
     aes = re.search(r"AES-(\d+)", entry.why)
     if aes:  # WinZip: AES in counter mode, with an HMAC-SHA-1 of 80 bits
         return Encryption(
@@ -373,6 +388,9 @@ def _weaknesses(judged: _Judged) -> Iterator[Weakness]:
     for listing, name in found.missing:
         text = f"{listing[:200]} names {name[:200]!r}, which is not there"
         yield Weakness(code="missing-member", message=text, where=name[:200])
+    for entry in found.payload:
+        if _encrypted(entry):
+            yield from common.ciphertext_doubts(found.source, entry.span, entry.name[:200])
     yield from _strength(judged)
     yield from _unlisted(judged)
 

@@ -664,3 +664,75 @@ def test_a_flipped_bit_gives_an_archive_or_a_format_error(place: int, bit: int, 
 def test_any_text_is_a_list_or_none(text: str, name: str) -> None:
     read_list(name, text.encode("utf-8", "replace"), ["a"])
     read_list(name, b"{" + text.encode("utf-8", "replace"), ["a"])
+
+
+# Attacks: what a stranger may add to an archive that the vendor signed
+
+
+@pytest.mark.parametrize("form", sorted(PACK))
+@pytest.mark.parametrize("forged", [b"\x30\x00", bytes(range(256)), b"A" * (1024 * 1024 + 1)])
+def test_a_signature_that_nobody_can_judge_covers_nothing_beside_one_that_holds(
+    kit: Any, signed: Any, public: Any, form: str, forged: bytes
+) -> None:
+    good = {"fw.bin": FIRMWARE, "fw.bin.sig": signed(FIRMWARE)}
+    clean = kit.open(PACK[form](good), **public)
+    assert (clean.coverage.uncovered, clean.coverage.undecided) == ((), ())
+    artifact = kit.open(PACK[form]({**good, "evil.bin": b"evil", "evil.bin.sig": forged}), **public)
+    assert Outcome.VALID in {signature.outcome for signature in artifact.signatures}
+    evil = next(image for image in artifact.images if image.id == "evil.bin")
+    assert evil.span in (*artifact.coverage.uncovered, *artifact.coverage.undecided)
+    assert artifact.coverage.size_bound is not True
+    unknown = kit.open(PACK[form]({"evil.bin": b"evil", "evil.bin.sig": forged}))
+    assert unknown.coverage.uncovered == ()  # without any declared key, all of it is equally unknown
+
+
+@pytest.mark.parametrize("form", sorted(PACK))
+def test_an_unsigned_manifest_that_states_digests_steers_and_is_not_covered(
+    kit: Any, signed: Any, public: Any, form: str
+) -> None:
+    text = listing(FILES)
+    good = {**FILES, "SHA256SUMS": text, "SHA256SUMS.sig": signed(text)}
+    steering = json.dumps({"files": [{"name": "fw.bin", "sha256": sha(FIRMWARE)}], "run": "reboot -f"}).encode()
+    artifact = kit.open(PACK[form]({**good, "manifest.json": steering}), **public)
+    assert "unprotected-metadata" in kit.codes(artifact)
+    assert artifact.coverage.uncovered
+    named = listing({**FILES, "manifest.json": steering})
+    kept = {**FILES, "SHA256SUMS": named, "SHA256SUMS.sig": signed(named), "manifest.json": steering}
+    covered = kit.open(PACK[form](kept), **public)
+    assert covered.coverage.uncovered == ()
+    assert kit.codes(covered) == set()
+
+
+@pytest.mark.parametrize("form", sorted(PACK))
+def test_an_empty_member_that_nobody_signed_is_not_covered(kit: Any, signed: Any, public: Any, form: str) -> None:
+    text = listing(FILES)
+    good = {**FILES, "SHA256SUMS": text, "SHA256SUMS.sig": signed(text)}
+    artifact = kit.open(PACK[form]({**good, "allow-downgrade": b""}), **public)
+    assert kit.codes(artifact) == {"unauthenticated-member"}
+    assert sum(span.size for span in artifact.coverage.uncovered)
+    named = listing({**FILES, "allow-downgrade": b""})
+    kept = {**FILES, "allow-downgrade": b"", "SHA256SUMS": named, "SHA256SUMS.sig": signed(named)}
+    assert kit.open(PACK[form](kept), **public).coverage.uncovered == ()
+
+
+def test_one_encrypted_member_does_not_make_the_archive_encrypted(kit: Any, tool: Any, tmp_path: Path) -> None:
+    for name in ("decoy.bin", "fw.bin"):
+        (tmp_path / name).write_bytes(FIRMWARE)
+    tool("zip", "-q", "-P", "secret", "x.zip", "decoy.bin", cwd=tmp_path)
+    tool("zip", "-q", "x.zip", "fw.bin", cwd=tmp_path)
+    artifact = kit.open(tmp_path / "x.zip")
+    assert [image.encryption.encrypted for image in artifact.images] == [True, False]
+    assert not any(item.encrypted for item in artifact.encryption)
+
+
+def test_a_flag_does_not_encrypt(kit: Any, tool: Any, tmp_path: Path) -> None:
+    content = FIRMWARE * 20
+    (tmp_path / "fw.bin").write_bytes(content)
+    tool("zip", "-q", "-0", "-X", "-P", "secret", "x.zip", "fw.bin", cwd=tmp_path)
+    data = (tmp_path / "x.zip").read_bytes()
+    assert kit.open(data).images[0].encryption.encrypted is True
+    start = data.index(b"fw.bin") + 6
+    plain = data[:start] + bytes(12) + content + data[start + 12 + len(content) :]
+    artifact = kit.open(plain)
+    assert artifact.images[0].encryption.encrypted is False
+    assert "repeated-blocks" in kit.codes(artifact)
