@@ -261,7 +261,7 @@ class EndpointFacts:
     plaintext_twin_port: int | None = None
     exchanges: tuple[Exchange, ...] = ()
     connections: int = 0
-    round_trips: int = 0  # the longest sequence of questions that waited for each other
+    round_trips: int = 0  # the longest sequence of turns that waited for each other
     milliseconds: float = 0.0
 
     @property

@@ -1,12 +1,45 @@
-"""The examination of endpoints: the entry points of this room."""
+"""The examination of endpoints: the entry points of this room (tls.md 3.3).
+
+One broad hello tells what kind of thing answers. Then set questions and a completed handshake with the application's
+touch run side by side; what depends on their answers comes last: further groups, resumption, client credentials.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
 
-from checker.model.endpoint import EndpointFacts
-from checker.transport.target import Options, Target
+from checker.crypto.certificates import instant, rfc3339
+from checker.crypto.tls import names
+from checker.crypto.tls.identity import credentials
+from checker.crypto.tls.shares import SUPPORTED
+from checker.model.endpoint import Answer, EndpointFacts, Reach
+from checker.transport import application, sessions
+from checker.transport._summary import Gathered, fill
+from checker.transport.ask import Kind, ask
+from checker.transport.link import LinkError, Run, sequence
+from checker.transport.questions import Survey, broad
+from checker.transport.sessions import Carried, Plan, carry
+from checker.transport.target import FAST_LINK, Options, Target
+
+AT_ONCE: Final = 32  # endpoints that are examined at the same time; each has its own cap on connections
+CONTROL_AFTER: Final = 2  # unanswered questions, after which the first one is asked again (rate limiters)
+_REACH: Final = {
+    Kind.HELLO: Reach.TLS,
+    Kind.ALERT: Reach.TLS,
+    Kind.PLAINTEXT: Reach.PLAINTEXT,
+    Kind.GARBAGE: Reach.GARBAGE,
+    Kind.TIMEOUT: Reach.SILENT,
+    Kind.REFUSED: Reach.REFUSED,
+    Kind.UNREACHABLE: Reach.UNREACHABLE,
+    Kind.RESET: Reach.RESET,
+    Kind.CLOSED: Reach.CLOSED,
+    Kind.FLOOD: Reach.GARBAGE,
+}
+_USUAL_TWIN: Final = {("https", 443): 80, ("mqtts", 8883): 1883}
+_UNANSWERED: Final = frozenset({Kind.TIMEOUT, Kind.REFUSED, Kind.RESET, Kind.CLOSED})
 
 
 def examine(target: Target, options: Options) -> EndpointFacts:
@@ -14,6 +47,161 @@ def examine(target: Target, options: Options) -> EndpointFacts:
     return asyncio.run(examine_all((target,), options))[0]
 
 
-async def examine_all(targets: Iterable[Target], options: Options) -> tuple[EndpointFacts, ...]:
-    """Return the facts of several endpoints, in order."""
-    raise NotImplementedError
+async def examine_all(
+    targets: Iterable[Target], options: Options, *, at_once: int = AT_ONCE
+) -> tuple[EndpointFacts, ...]:
+    """Return the facts of several endpoints, in order; at most `at_once` are examined at the same time."""
+    gate = asyncio.Semaphore(at_once)
+
+    async def one(target: Target) -> EndpointFacts:
+        async with gate:
+            return await _Examination(target, options).whole()
+
+    return tuple(await asyncio.gather(*(one(target) for target in targets)))
+
+
+class _Examination:
+    def __init__(self, target: Target, options: Options) -> None:
+        quiet = replace(options, parallel=1) if target.datagram else options  # small DTLS servers hold one session
+        self._run = Run(target, quiet)
+        self._options = options
+        self._found = Gathered()
+
+    async def whole(self) -> EndpointFacts:
+        run, found = self._run, self._found
+        try:
+            await run.resolve()
+        except LinkError as error:
+            return self._facts(Reach.UNREACHABLE, str(error))
+        found.first = await ask(run, broad(run), "what answers here?")
+        reach = _REACH[found.first.kind]
+        if reach is not Reach.TLS:
+            return self._facts(reach, found.first.reason)
+        quick = found.first.milliseconds < FAST_LINK * 1000
+        everything = quick if self._options.enumerate_all is None else self._options.enumerate_all
+        found.survey = Survey(run, found.first, everything=everything)
+        await self._side_by_side(found.survey)
+        await self._afterwards(everything=everything)
+        return self._facts(*self._verdict())
+
+    async def _side_by_side(self, survey: Survey) -> None:
+        if self._run.target.datagram:
+            self._found.main = await self._handshake()
+            await survey.all()
+            return
+        self._found.main, _, _ = await asyncio.gather(self._handshake(), survey.all(), self._twin())
+
+    async def _handshake(self, group: int | None = None) -> Carried:
+        """Carry a handshake through without an identity; MQTT's second version is tried where the first is unknown."""
+        title = "a whole handshake" if group is None else f"a whole handshake in {names.group_name(group)}"
+        touches = sessions.touch_for(self._run)
+        carried = await carry(self._run, Plan(purpose=title, group=group, touch=touches[0] if touches else None))
+        answer = carried.application
+        if len(touches) > 1 and answer is not None and answer.answered.answer is Answer.NOT_SHOWN:
+            return await carry(
+                self._run, Plan(purpose=f"{title}, second protocol version", group=group, touch=touches[1])
+            )
+        return carried
+
+    async def _twin(self) -> None:
+        target = self._run.target
+        port = self._options.plaintext_port
+        port = _USUAL_TWIN.get((target.scheme, target.port), 0) if port is None else port
+        touch = application.plaintext(target, self._options.random, self._options.clock.now())
+        if not port or touch is None or not self._options.touch_application:
+            return
+        self._found.twin_port = port
+        self._found.twin, _ = await sessions.neighbour(self._run, port, touch)
+
+    async def _afterwards(self, *, everything: bool) -> None:
+        await asyncio.gather(self._more_groups(everything=everything), self._resume(), self._control())
+        await self._credentials()
+
+    async def _more_groups(self, *, everything: bool) -> None:
+        """Carry handshakes through in the post-quantum groups that were accepted; in any group, if nothing else was."""
+        survey, main = self._found.survey, self._found.main
+        if survey is None or main is None or self._run.target.datagram:
+            return
+        accepted = [names.GROUP_NUMBERS[name] for name in survey.group_offer().accepted if name in names.GROUP_NUMBERS]
+        quantum = {*names.GROUP_PARTS["hybrid"], *names.GROUP_PARTS["ml-kem"]}
+        done = {main.group} if main.completed else set()
+        wanted = [
+            number
+            for number in accepted
+            if number in SUPPORTED
+            and (number in quantum or not main.completed)
+            and names.group_name(number) not in done
+        ]
+        first = wanted if everything else wanted[:1]
+        self._found.others = list(await asyncio.gather(*(self._handshake(number) for number in first)))
+
+    async def _resume(self) -> None:
+        main = self._found.main
+        if main is None or not main.completed or main.resumable is None or self._run.target.datagram:
+            return
+        self._found.resumed = await carry(self._run, Plan(purpose="a resumed handshake", resume=main.resumable))
+
+    async def _control(self) -> None:
+        """Ask the first question again where several others met nothing: a rate limiter refuses that one too."""
+        survey = self._found.survey
+        if survey is None:
+            return
+        if sum(reply.kind in _UNANSWERED for reply in survey.replies()) >= CONTROL_AFTER:
+            self._found.control = await ask(self._run, broad(self._run), "does it still answer?")
+
+    async def _credentials(self) -> None:
+        """Try the five client credentials, where an identity is given; without one only the first handshake speaks."""
+        best, identity = self._found.best, self._options.identity
+        if best is None:
+            return
+        self._found.trials["none"] = best
+        if identity is None:
+            return
+        group = names.GROUP_NUMBERS.get(best.group) if best.carried_by == "otaudit" else None
+        touches = sessions.touch_for(self._run)
+        version = 1 if best.application is not None and best.application.mqtt_version == "5" else 0
+        touch = touches[version] if touches else None
+        for name, made in credentials(identity, self._options.as_of):
+            if name != "none":
+                given = self._options.credentials.get(name, made)
+                plan = Plan(
+                    purpose=f"a handshake with the client credential {name}", group=group, identity=given, touch=touch
+                )
+                self._found.trials[name] = await carry(self._run, plan)
+
+    def _verdict(self) -> tuple[Reach, str]:
+        survey, control = self._found.survey, self._found.control
+        if control is not None and control.kind in _UNANSWERED:
+            return Reach.RATE_LIMITED, f"it answered at first, then no more: {control.reason}"
+        if survey is None or (self._found.main is not None and self._found.main.completed):
+            return Reach.TLS, ""
+        suites = {name for offer in survey.offers().values() for name in offer.accepted}
+        groups = survey.group_offer()
+        if suites and all("_PSK_" in name for name in suites):
+            return Reach.PSK_ONLY, "every suite that it accepts needs a pre-shared key"
+        classical = groups.classes["classical"].answer
+        quantum = any(groups.classes[part].answer is Answer.YES for part in ("hybrid", "ml-kem"))
+        older = any(survey.speaks(name).answer is Answer.YES for name in survey.versions if name != "TLSv1.3")
+        if quantum and classical is Answer.NO and not older:
+            return Reach.PQ_ONLY, "it accepts only groups with ML-KEM"
+        return Reach.TLS, ""
+
+    def _facts(self, reach: Reach, reason: str) -> EndpointFacts:
+        target, run = self._run.target, self._run
+        plain = EndpointFacts(
+            scheme=target.scheme,
+            host=target.host,
+            port=target.port,
+            server_name=target.name,
+            address=run.address,
+            protocol="dtls" if target.datagram else "tls",
+            as_of=rfc3339(instant(self._options.as_of)),
+            reach=reach,
+            reason=reason,
+            first_bytes=self._found.first.first.hex() if self._found.first and reach is not Reach.TLS else "",
+            exchanges=tuple(item.exchange() for item in run.recordings),
+            connections=len(run.recordings),
+            round_trips=sequence(run.recordings),
+            milliseconds=round((run.now() - run.zero) * 1000, 3),
+        )
+        return fill(plain, self._found, self._options) if self._found.survey is not None else plain

@@ -57,9 +57,9 @@ class Options:
     the right authority can only come from outside.
 
     `timeout` bounds one connection from its first byte to its last, however slowly bytes drip in. `rate` is connections
-    per second at most, 0 for no limit. `enumerate_all` names every accepted suite, group and scheme and not only
-    offenders (None: where a round trip takes less than `FAST_LINK`). `plaintext_port` is where the same service may answer without TLS (None: the usual
-    port of the scheme, unless the target's own port is unusual; 0: do not ask).
+    per second at most, 0 for no limit. `enumerate_all` names every accepted suite, group and scheme, and not only the
+    first of each class (None: where a round trip takes less than `FAST_LINK`). `plaintext_port` is where the same
+    service may answer without TLS (None: the scheme's usual one, if the target's own is usual too; 0: do not ask).
     """
 
     as_of: str

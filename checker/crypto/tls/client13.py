@@ -180,9 +180,9 @@ class Client13:
     def _retry(self, suite: Suite, hello: messages.ServerHello, message: Message, before: bytes) -> bytes:
         """Return the second hello: only a cookie can be the reason, since one group is offered with its share."""
         cookie = hello.extensions.get(messages.COOKIE)
-        if self.session.retried or cookie is None or hello.group not in {None, self._wanted.group}:
+        if self.session.retry is not None or cookie is None or hello.group not in {None, self._wanted.group}:
             raise HandshakeError("the server asks again without a reason")
-        self.session.retried = True
+        self.session.retry = hello
         self._hello = replace(self._hello, extra=(*self._hello.extra, (messages.COOKIE, cookie)))
         second = records.message(messages.CLIENT_HELLO, messages.client_hello(self._hello))
         digest = suite.digest(before)

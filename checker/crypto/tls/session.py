@@ -35,7 +35,7 @@ class Session:
     """The facts of one handshake as they come in; everything that a library hides is read from its messages."""
 
     hello: ServerHello | None = None
-    retried: bool = False
+    retry: ServerHello | None = None
     certificates: tuple[bytes, ...] = ()
     staple: bytes = b""
     scheme: int | None = None
@@ -74,7 +74,7 @@ class Session:
 def _hello(session: Session, body: bytes) -> None:
     found = messages.server_hello(body)
     if found.retry:
-        session.retried = True
+        session.retry = found
         return
     session.hello = found
     session.group = found.group
@@ -169,7 +169,8 @@ class Watcher:
         elif record.kind == records.CHANGE_CIPHER:
             self._clear = self.session.tls13  # below TLS 1.3 everything after it is protected
         elif record.kind == records.ALERT and self._clear and not record.epoch:
-            self.alert = messages.alert(record.payload)[1]
+            fatal, number = messages.alert(record.payload)
+            self.alert = number if fatal else self.alert  # a warning, as for an unknown name, ends nothing
         elif record.kind == records.HANDSHAKE and self._clear and not record.epoch:
             for message in self._messages.feed(record.payload):
                 self.session.take(message)

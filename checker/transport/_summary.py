@@ -1,0 +1,273 @@
+"""From replies and handshakes to the facts of one endpoint. Nothing is asked here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from checker.crypto.tls import messages, names
+from checker.crypto.tls.authorities import authority_texts
+from checker.crypto.tls.session import Session
+from checker.model.endpoint import (
+    Answer,
+    Application,
+    ClientAuth,
+    ClientAuthentication,
+    CredentialTrial,
+    EndpointFacts,
+    Fact,
+    Offer,
+)
+from checker.transport.ask import Reply
+from checker.transport.chain import describe, yes_no
+from checker.transport.questions import Survey
+from checker.transport.sessions import Carried
+from checker.transport.target import Options
+
+_NO_CERTIFICATE: Final = frozenset(
+    {40, 41, 42, 46, 116}
+)  # alerts to a client that has none (RFC 9846 6.2, RFC 5246 7.4.6)
+_REFUSING: Final = frozenset({*_NO_CERTIFICATE, 20, 43, 44, 45, 48, 49, 51})  # alerts to a client whose own is bad
+_WANTS_CERTIFICATE: Final = frozenset({400, 403, 495, 496})  # HTTP; nginx answers 400
+_CLASSIC: Final = ("TLSv1.2", "DTLSv1.2", "TLSv1.1", "TLSv1.0", "DTLSv1.0", "SSLv3")
+
+
+@dataclass
+class Gathered:
+    """What one examination has so far."""
+
+    first: Reply | None = None
+    survey: Survey | None = None
+    main: Carried | None = None  # the library's handshake, with the application's touch and no identity
+    others: list[Carried] = field(default_factory=list)  # in further groups
+    resumed: Carried | None = None
+    trials: dict[str, Carried] = field(default_factory=dict)
+    twin: Fact = field(default_factory=Fact)
+    twin_port: int | None = None
+    control: Reply | None = None
+
+    @property
+    def best(self) -> Carried | None:
+        """Return the handshake that shows most: completed before incomplete, with certificates before without."""
+        every = [item for item in (self.main, *self.others) if item is not None]
+        return max(every, key=lambda item: (item.completed, bool(item.session.certificates)), default=None)
+
+
+def fill(plain: EndpointFacts, found: Gathered, options: Options) -> EndpointFacts:
+    """Return the facts with everything that was gathered."""
+    survey, best = found.survey, found.best
+    if survey is None:
+        return plain
+    carried = [item for item in (found.main, *found.others, found.resumed) if item is not None]
+    filled = replace(
+        plain,
+        versions=survey.version_facts(),
+        suites=survey.offers(),
+        groups=survey.group_offer(),
+        signature_schemes=_schemes(survey, carried),
+        offenders=survey.offenders(),
+        handshakes=tuple(item.facts for item in carried),
+        client=_client(found, survey),
+        fresh_challenge=_fresh(survey, carried),
+        plaintext_twin=found.twin,
+        plaintext_twin_port=found.twin_port,
+        resumption=_resumption(found.resumed),
+    )
+    filled = _with_psk(_with_extensions(filled, survey), survey)
+    if best is None:
+        return filled
+    chain, pins = describe(_shown(best, survey), plain.server_name, options, best.exchange)
+    application = best.application or Application()
+    return _with_tickets(replace(filled, chain=chain, pins=pins, application=application), best, survey)
+
+
+def _shown(best: Carried, survey: Survey) -> Session:
+    """Return the session whose certificates are shown: a handshake's, or a raw public key's where only that came."""
+    raw = survey.raw_key
+    if not best.session.certificates and raw is not None and raw.session.raw_public_key:
+        return raw.session
+    return best.session
+
+
+def _schemes(survey: Survey, carried: list[Carried]) -> Offer:
+    offer = survey.scheme_offer()
+    used = (names.scheme_name(item.session.scheme) for item in carried if item.completed and item.session.scheme)
+    return replace(offer, accepted=tuple(dict.fromkeys((*offer.accepted, *used))))
+
+
+def _client(found: Gathered, survey: Survey) -> ClientAuthentication:
+    best = found.best
+    carried = [item for item in (found.main, *found.others, *found.trials.values()) if item is not None]
+    request = next((item.session.request for item in carried if item.session.request is not None), None)
+    requested = _requested(best, survey)
+    return ClientAuthentication(
+        state=_state(found, requested),
+        requested=requested,
+        authority_names=authority_texts(request.authorities) if request else (),
+        signature_schemes=tuple(names.scheme_name(item) for item in request.schemes) if request else (),
+        trials=tuple(_trial(name, item) for name, item in found.trials.items()),
+    )
+
+
+def _requested(best: Carried | None, survey: Survey) -> Fact:
+    """Return whether a CertificateRequest came; its absence shows only in a flight that is complete."""
+    flights = [(item.session, item.exchange) for item in ([best] if best else [])]
+    flights += [(reply.session, reply.exchange) for reply in survey.replies()]
+    seen = next((at for session, at in flights if session.request is not None), None)
+    if seen is not None:
+        return yes_no(yes=True, at=seen)
+    whole = next((at for session, at in flights if session.flight_done), None)
+    return yes_no(yes=False, at=whole) if whole is not None else Fact(answer=Answer.NOT_SHOWN, reason="no whole flight")
+
+
+def _state(found: Gathered, requested: Fact) -> ClientAuth:
+    best = found.best
+    if requested.answer is Answer.NO:
+        return ClientAuth.NOT_ASKED
+    if requested.answer is not Answer.YES or best is None or best.ours:
+        return ClientAuth.UNKNOWN
+    if best.alert in _NO_CERTIFICATE:
+        return ClientAuth.REQUIRED
+    answered = best.application.answered.answer if best.application is not None else Answer.NOT_ASKED
+    if answered is Answer.YES:
+        return ClientAuth.ASKED
+    if answered is Answer.NO and best.application is not None:
+        by_certificate = best.application.protocol != "http" or best.application.status in _WANTS_CERTIFICATE
+        return ClientAuth.REQUIRED_BY_APPLICATION if by_certificate else ClientAuth.UNKNOWN
+    if best.application is None and best.completed and _kept(best):
+        return ClientAuth.ASKED
+    return ClientAuth.UNKNOWN
+
+
+def _kept(carried: Carried) -> bool:
+    """Return whether the server went on after our Finished: a ticket or data in TLS 1.3, its own Finished before."""
+    return bool(carried.session.tickets) or (carried.confirmed and not carried.session.tls13)
+
+
+def _trial(name: str, carried: Carried) -> CredentialTrial:
+    at = (carried.exchange,)
+    handshake = carried.facts
+    if carried.ours:
+        fact = Fact(answer=Answer.NOT_SHOWN, reason=carried.reason, exchanges=at)
+        return CredentialTrial(credential=name, accepted=fact, handshake=handshake)
+    if carried.alert in _REFUSING:
+        fact = Fact(answer=Answer.NO, reason=f"{carried.reason}{', after our Finished' * carried.late}", exchanges=at)
+        return CredentialTrial(credential=name, accepted=fact, refused_by="tls", handshake=handshake)
+    if carried.application is not None:
+        answered = replace(carried.application.answered, exchanges=at)
+        by = "application" if answered.answer is Answer.NO else ""
+        return CredentialTrial(credential=name, accepted=answered, refused_by=by, handshake=handshake)
+    if carried.completed and _kept(carried) and not carried.reason:
+        fact = Fact(answer=Answer.YES, reason="taken inside TLS; no application was asked", exchanges=at)
+        return CredentialTrial(credential=name, accepted=fact, handshake=handshake)
+    reason = carried.reason or "the endpoint says neither yes nor no"
+    return CredentialTrial(
+        credential=name, accepted=Fact(answer=Answer.NOT_SHOWN, reason=reason, exchanges=at), handshake=handshake
+    )
+
+
+def _fresh(survey: Survey, carried: list[Carried]) -> Fact:
+    """Return whether the server's randoms and key shares differ from connection to connection."""
+    hellos = [(reply.session.hello, reply.exchange) for reply in survey.replies()]
+    hellos += [(item.session.hello, item.exchange) for item in carried]
+    seen: dict[bytes, int] = {}
+    for hello, at in hellos:
+        if hello is None:
+            continue
+        # SSL 3.0 to TLS 1.2 may put the time into the first four bytes, and the sentinel fills the last eight.
+        for value in (hello.random[4:24], hello.share):
+            if value and seen.setdefault(value, at) != at:
+                return Fact(answer=Answer.NO, reason="the same value came twice", exchanges=(seen[value], at))
+    if len(set(seen.values())) < 2:  # noqa: PLR2004 - one is nothing to compare
+        return Fact(answer=Answer.NOT_SHOWN, reason="fewer than two ServerHellos came")
+    return Fact(answer=Answer.YES, reason=f"{len(set(seen.values()))} connections", exchanges=tuple(seen.values())[:2])
+
+
+def _resumption(resumed: Carried | None) -> Fact:
+    if resumed is None:
+        return Fact(reason="there was no session to resume")
+    at = resumed.exchange
+    if not resumed.completed:
+        return Fact(answer=Answer.NOT_SHOWN, reason=resumed.reason, exchanges=(at,))
+    return yes_no(yes=resumed.session.resumed or not resumed.session.certificates, at=at)
+
+
+def _classic_reply(survey: Survey) -> tuple[str, Reply] | None:
+    """Return the reply in the highest version below TLS 1.3 that the endpoint chose."""
+    for name in _CLASSIC:
+        reply = survey.versions.get(name)
+        hello = reply.session.hello if reply is not None else None
+        if reply is not None and hello is not None and hello.version == names.VERSIONS[name]:
+            return name, reply
+    return None
+
+
+def _with_extensions(facts: EndpointFacts, survey: Survey) -> EndpointFacts:
+    """Return the facts with what a ServerHello below TLS 1.3 shows."""
+    found = _classic_reply(survey)
+    hello = found[1].session.hello if found is not None else None
+    if found is None or hello is None:
+        return _without_classic(facts, survey)
+    name, at = found[0], found[1].exchange
+    facts = replace(
+        facts,
+        secure_renegotiation=yes_no(yes=messages.RENEGOTIATION in hello.extensions, at=at),
+        extended_master_secret=yes_no(yes=messages.EMS in hello.extensions, at=at),
+        session_ids=yes_no(yes=bool(hello.session_id), at=at),
+        encrypt_then_mac=_encrypt_then_mac(survey, name),
+    )
+    if name != "TLSv1.2":
+        return facts
+    facts = replace(facts, compression=yes_no(yes=hello.compression != 0, at=at))
+    if survey.speaks("TLSv1.3").answer is not Answer.YES:
+        return facts
+    return replace(facts, downgrade_sentinel=yes_no(yes=hello.sentinel == "TLSv1.2", at=at))
+
+
+def _without_classic(facts: EndpointFacts, survey: Survey) -> EndpointFacts:
+    if survey.speaks("TLSv1.3").answer is not Answer.YES or survey.speaks("TLSv1.2").answer is not Answer.NO:
+        return facts
+    return replace(facts, compression=Fact(answer=Answer.NO, reason="TLS 1.3 alone is spoken, which has none"))
+
+
+def _encrypt_then_mac(survey: Survey, version: str) -> Fact:
+    """Return whether CBC suites come with encrypt_then_mac; only a chosen CBC suite can show it (RFC 7366 3)."""
+    found = survey.sets.get(version, {}).get("cbc")
+    reply = next(iter(found.replies.values()), None) if found else None
+    if reply is None or reply.session.hello is None:
+        return Fact(reason="no CBC suite was accepted")
+    return yes_no(yes=messages.ETM in reply.session.hello.extensions, at=reply.exchange)
+
+
+def _with_tickets(facts: EndpointFacts, best: Carried, survey: Survey) -> EndpointFacts:
+    session, at = best.session, best.exchange
+    if not best.completed:
+        return facts
+    seen = bool(session.tickets) or session.ticket_seen
+    return replace(
+        facts,
+        tickets=yes_no(yes=seen, at=at),
+        ticket_count=len(session.tickets) or int(seen),
+        early_data=_early_data(best, survey),
+        early_data_size=max((ticket.early_data for ticket in session.tickets), default=0),
+    )
+
+
+def _early_data(best: Carried, survey: Survey) -> Fact:
+    session = best.session
+    if session.tls13:
+        if not session.tickets and not best.confirmed:
+            return Fact(answer=Answer.NOT_SHOWN, reason="nothing came after the handshake")
+        return yes_no(yes=any(ticket.early_data for ticket in session.tickets), at=best.exchange)
+    if survey.run.target.datagram or survey.speaks("TLSv1.3").answer is Answer.NO:
+        return Fact(answer=Answer.NO, reason="only TLS 1.3 has it", exchanges=(best.exchange,))
+    return Fact(answer=Answer.NOT_SHOWN, reason="no handshake of TLS 1.3 was completed")
+
+
+def _with_psk(facts: EndpointFacts, survey: Survey) -> EndpointFacts:
+    for by_set in survey.sets.values():
+        found = by_set.get("psk")
+        if found is not None:
+            hints = (reply.session.psk_hint for reply in found.replies.values() if reply.session.psk_hint)
+            return replace(facts, psk=found.answer(found.members), psk_identity_hint=next(hints, ""))
+    return facts

@@ -1,0 +1,241 @@
+"""Connections with a transcript and a deadline: TCP streams and UDP, IPv4 and IPv6.
+
+Whatever becomes of a connection is told apart: refused, unreachable, silent until the deadline, reset, closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+import contextlib
+import errno
+import itertools
+import socket
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn
+
+from checker.crypto.certificates import rfc3339
+from checker.model.endpoint import Exchange
+from checker.transport.target import Options, Target
+
+CHUNK: Final = 65_536  # bytes of one read, and the largest datagram
+KEPT: Final = 131_072  # bytes of one connection that its transcript keeps: a flight with a long post-quantum chain
+KEPT_OF_QUESTION: Final = 1_024  # bytes that a question's transcript keeps: a ServerHello or an alert, and some
+MAX_RECEIVED: Final = 4 * 1024 * 1024  # bytes of one connection; whoever sends more is not answering us
+MAX_CONNECTIONS: Final = 600  # to one endpoint: full enumeration of the weakest server seen needs about 250
+_UNREACHABLE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+
+
+class LinkError(Exception):
+    """A connection gave nothing (more). `kind` is refused, unreachable, timeout, reset, closed, or flood."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        self.kind = kind
+        super().__init__(reason)
+
+
+@dataclass(eq=False)
+class Recording:
+    """A transcript in the making."""
+
+    purpose: str
+    keep: int
+    started: str = ""
+    zero: float = 0.0
+    sent: list[tuple[float, bytes]] = field(default_factory=list)
+    received: list[tuple[float, bytes]] = field(default_factory=list)
+    total: int = 0
+    kept: int = 0
+    ended: str = ""
+    milliseconds: float = 0.0
+
+    def take(self, at: float, data: bytes) -> None:
+        """Keep what was received, as far as the transcript's limit allows."""
+        part = data[: max(0, self.keep - self.kept)]
+        self.total, self.kept = self.total + len(data), self.kept + len(part)
+        if part:
+            self.received.append((_ms(at - self.zero), bytes(part)))
+
+    @property
+    def turns(self) -> int:
+        """Return how often something was sent and something came back."""
+        order = sorted([(at, 0) for at, _ in self.sent] + [(at, 1) for at, _ in self.received])
+        return sum(before == 0 and after == 1 for (_, before), (_, after) in itertools.pairwise(order))
+
+    def exchange(self) -> Exchange:
+        """Return it as it goes into the facts."""
+        return Exchange(
+            purpose=self.purpose,
+            started=self.started,
+            sent=tuple((at, data.hex()) for at, data in self.sent),
+            received=tuple((at, data.hex()) for at, data in self.received),
+            ended=self.ended,
+            milliseconds=self.milliseconds,
+            truncated=self.total - self.kept,
+        )
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)
+
+
+def sequence(recordings: Sequence[Recording]) -> int:
+    """Return the longest sequence of turns in which each connection began after the one before it had ended."""
+    ended: list[tuple[float, int]] = []  # end of a connection, and the most turns up to any end so far
+    for item in sorted(recordings, key=lambda each: each.zero + each.milliseconds / 1000):
+        at = bisect.bisect_right(ended, item.zero, key=lambda pair: pair[0])
+        turns = (ended[at - 1][1] if at else 0) + item.turns
+        ended.append((item.zero + item.milliseconds / 1000, max(turns, ended[-1][1] if ended else 0)))
+    return ended[-1][1] if ended else 0
+
+
+class Link:
+    """One open connection. Everything that passes is recorded; the deadline counts from before the connect."""
+
+    def __init__(self, sock: socket.socket, recording: Recording, run: Run, deadline: float) -> None:
+        self._sock = sock
+        self._run = run
+        self.recording = recording
+        self.deadline = deadline
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes, or one datagram.
+
+        Raises:
+            LinkError: the peer is gone.
+        """
+        self.recording.sent.append((_ms(self._run.now() - self.recording.zero), data))
+        await self.within(self._run.loop.sock_sendall(self._sock, data), self.deadline)
+
+    async def receive(self, limit: float | None = None) -> bytes:
+        """Return what comes next; `limit` is in seconds and never beyond the connection's own deadline.
+
+        Raises:
+            LinkError: nothing came in time, or the peer is gone, or it sends without end.
+        """
+        until = self.deadline if limit is None else min(self.deadline, self._run.now() + limit)
+        data: bytes = await self.within(self._run.loop.sock_recv(self._sock, CHUNK), until)
+        self.recording.take(self._run.now(), data)
+        if not data:
+            self.fail("closed", "the endpoint closes the connection")
+        if self.recording.total > MAX_RECEIVED:
+            self.fail("flood", f"more than {MAX_RECEIVED} bytes came")
+        return data
+
+    def fail(self, kind: str, reason: str) -> NoReturn:
+        """Raise how the connection ended, and note it.
+
+        Raises:
+            LinkError: always.
+        """
+        self.recording.ended = self.recording.ended or kind
+        raise LinkError(kind, reason)
+
+    async def within(self, work: Any, until: float) -> Any:  # noqa: ANN401 - whatever the loop's call gives
+        """Return what the event loop's call gives before a time.
+
+        Raises:
+            LinkError: it failed, or took too long.
+        """
+        try:
+            async with asyncio.timeout(max(0.0, until - self._run.now())):
+                return await work
+        except TimeoutError:
+            self.fail("timeout", "nothing came before the deadline")
+        except ConnectionRefusedError:  # an ICMP answer to a datagram
+            self.fail("refused", "the port is closed")
+        except (ConnectionError, OSError) as error:
+            self.fail(*_kind(error))
+
+
+def _kind(error: OSError) -> tuple[str, str]:
+    if isinstance(error, ConnectionRefusedError):
+        return "refused", "the connection is refused"
+    if error.errno in _UNREACHABLE:
+        return "unreachable", "there is no route to the address"
+    return "reset", "the endpoint resets the connection"
+
+
+class Run:
+    """All connections to one endpoint: at most so many at once, at most so many a second, each with its transcript."""
+
+    def __init__(self, target: Target, options: Options) -> None:
+        self.target = target
+        self.options = options
+        self.loop = asyncio.get_running_loop()
+        self.recordings: list[Recording] = []
+        self.address = ""
+        self._family = socket.AF_INET
+        self._sockaddr: Any = None
+        self._gate = asyncio.Semaphore(options.cap)
+        self._next = 0.0
+        self.zero = self.now()
+
+    def now(self) -> float:
+        """Return the monotonic time in seconds."""
+        return self.options.clock.counter()
+
+    async def resolve(self) -> None:
+        """Find the endpoint's address; a literal one is taken as it is.
+
+        Raises:
+            LinkError: the name has none.
+        """
+        kind = socket.SOCK_DGRAM if self.target.datagram else socket.SOCK_STREAM
+        host = self.target.host.strip("[]")
+        try:
+            async with asyncio.timeout(self.options.timeout):
+                found = await _addresses(self.loop, host, self.target.port, kind)
+        except (OSError, TimeoutError, UnicodeError):
+            raise LinkError("unreachable", f"no address is known for {host}") from None
+        self._family, _, _, _, self._sockaddr = found[0]
+        self.address = str(self._sockaddr[0])
+
+    def note(self, purpose: str, keep: int = KEPT) -> int:
+        """Return the index of a new transcript for a connection that is about to be made."""
+        self.recordings.append(Recording(purpose, keep))
+        return len(self.recordings) - 1
+
+    @contextlib.asynccontextmanager
+    async def connect(self, index: int, *, port: int | None = None) -> AsyncIterator[Link]:
+        """Open the connection of a transcript, and close it at the end. `port` is for a neighbour (always TCP).
+
+        Raises:
+            LinkError: it cannot be opened, or gives nothing.
+        """
+        recording = self.recordings[index]
+        async with self._gate:
+            await self._pace()
+            recording.started, recording.zero = rfc3339(self.options.clock.now()), self.now()
+            if index >= MAX_CONNECTIONS:
+                recording.ended = "limit"
+                raise LinkError("timeout", f"more than {MAX_CONNECTIONS} connections are not made")
+            datagram = self.target.datagram and port is None
+            with socket.socket(self._family, socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM) as sock:
+                sock.setblocking(False)
+                link = Link(sock, recording, self, recording.zero + self.options.timeout)
+                try:
+                    await link.within(self.loop.sock_connect(sock, self._peer(port)), link.deadline)
+                    if not datagram:
+                        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    yield link
+                finally:
+                    recording.milliseconds = _ms(self.now() - recording.zero)
+                    recording.ended = recording.ended or "answered"
+
+    def _peer(self, port: int | None) -> Any:  # noqa: ANN401 - an address of any family
+        return self._sockaddr if port is None else (self._sockaddr[0], port, *self._sockaddr[2:])
+
+    async def _pace(self) -> None:
+        if self.options.rate <= 0:
+            return
+        at = max(self.now(), self._next)
+        self._next = at + 1 / self.options.rate
+        await asyncio.sleep(max(0.0, at - self.now()))
+
+
+async def _addresses(loop: asyncio.AbstractEventLoop, host: str, port: int, kind: int) -> list[Any]:
+    with contextlib.suppress(OSError):  # an address needs no resolver, and so no thread
+        return socket.getaddrinfo(host, port, type=kind, flags=socket.AI_NUMERICHOST)
+    return await loop.getaddrinfo(host, port, type=kind)
