@@ -1,11 +1,12 @@
 """One question: one ClientHello, and what the endpoint says to it (tls.md 3.2 and 3.3).
 
 The answer is read no further than it must be: to the ServerHello, or to the end of the server's first flight where the
-question is about what comes later in it. A half handshake ends with a fatal alert, so that no server keeps it.
+question is about what comes later in it. A half DTLS handshake ends with a fatal alert, so that no server keeps it.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -99,28 +100,20 @@ class _Question:
         version = 0x0300 if self._hello.versions == (messages.SSL3,) else 0x0301
         hello = records.message(messages.CLIENT_HELLO, body)
         await self._link.send(records.records(records.HANDSHAKE, hello, version))
-        reply = await self._read()
-        if reply.kind is Kind.HELLO:
-            await self._goodbye(records.records(records.ALERT, records.FATAL_CLOSE, messages.TLS12))
-        return reply
+        return await self._read()  # closing the connection is goodbye enough
 
     async def datagrams(self) -> Reply:
         await self._send_datagram()
         reply = await self._read()
         if reply.kind is Kind.HELLO:
-            await self._goodbye(records.datagram(records.ALERT, records.FATAL_CLOSE, self._sequence + 1))
+            with contextlib.suppress(LinkError):  # a server that holds one session at a time would wait for the rest
+                await self._link.send(records.datagram(records.ALERT, records.FATAL_CLOSE, self._sequence + 1))
         return reply
 
     async def _send_datagram(self) -> None:
         number = 1 if self._hello.cookie else 0
         hello = records.datagram_message(messages.CLIENT_HELLO, messages.client_hello(self._hello), number)
         await self._link.send(records.datagram(records.HANDSHAKE, hello, self._sequence))
-
-    async def _goodbye(self, alert: bytes) -> None:
-        try:
-            await self._link.send(alert)
-        except LinkError:
-            return
 
     async def _read(self) -> Reply:
         """Read until the question is answered; once there is a ServerHello, an early end does not undo it."""

@@ -106,7 +106,14 @@ class Link:
             LinkError: the peer is gone.
         """
         self.recording.sent.append((_ms(self._run.now() - self.recording.zero), data))
-        await self.within(self._run.loop.sock_sendall(self._sock, data), self.deadline)
+        try:
+            done = self._sock.send(data)  # nearly always all of it: what we send is small
+        except BlockingIOError:
+            done = 0
+        except OSError as error:
+            self.fail(*_kind(error))
+        if done < len(data):
+            await self.within(self._run.loop.sock_sendall(self._sock, data[done:]), self.deadline)
 
     async def receive(self, limit: float | None = None) -> bytes:
         """Return what comes next; `limit` is in seconds and never beyond the connection's own deadline.
@@ -143,15 +150,13 @@ class Link:
                 return await work
         except TimeoutError:
             self.fail("timeout", "nothing came before the deadline")
-        except ConnectionRefusedError:  # an ICMP answer to a datagram
-            self.fail("refused", "the port is closed")
-        except (ConnectionError, OSError) as error:
+        except OSError as error:
             self.fail(*_kind(error))
 
 
 def _kind(error: OSError) -> tuple[str, str]:
     if isinstance(error, ConnectionRefusedError):
-        return "refused", "the connection is refused"
+        return "refused", "the port is closed"  # by TCP, or by an ICMP answer to a datagram
     if error.errno in _UNREACHABLE:
         return "unreachable", "there is no route to the address"
     return "reset", "the endpoint resets the connection"

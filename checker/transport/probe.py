@@ -86,10 +86,15 @@ class _Examination:
 
     async def _side_by_side(self, survey: Survey) -> None:
         if self._run.target.datagram:
-            self._found.main = await self._handshake()
+            await self._main()
             await survey.all()
             return
-        self._found.main, _, _ = await asyncio.gather(self._handshake(), survey.all(), self._twin())
+        await asyncio.gather(self._main(), survey.all(), self._twin())
+
+    async def _main(self) -> None:
+        self._found.main = main = await self._handshake()
+        if main.completed and main.resumable is not None and not self._run.target.datagram:
+            self._found.resumed = await carry(self._run, Plan(purpose="a resumed handshake", resume=main.resumable))
 
     async def _handshake(self, group: int | None = None) -> Carried:
         """Carry a handshake through without an identity; MQTT's second version is tried where the first is unknown."""
@@ -114,7 +119,7 @@ class _Examination:
         self._found.twin, _ = await sessions.neighbour(self._run, port, touch)
 
     async def _afterwards(self, *, everything: bool) -> None:
-        await asyncio.gather(self._more_groups(everything=everything), self._resume(), self._control())
+        await asyncio.gather(self._more_groups(everything=everything), self._control())
         await self._credentials()
 
     async def _more_groups(self, *, everything: bool) -> None:
@@ -134,12 +139,6 @@ class _Examination:
         ]
         first = wanted if everything else wanted[:1]
         self._found.others = list(await asyncio.gather(*(self._handshake(number) for number in first)))
-
-    async def _resume(self) -> None:
-        main = self._found.main
-        if main is None or not main.completed or main.resumable is None or self._run.target.datagram:
-            return
-        self._found.resumed = await carry(self._run, Plan(purpose="a resumed handshake", resume=main.resumable))
 
     async def _control(self) -> None:
         """Ask the first question again where several others met nothing: a rate limiter refuses that one too."""

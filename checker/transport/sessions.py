@@ -136,7 +136,7 @@ class _Courier:
         self._confirmed = not self._client.session.tls13
         if self._plan.touch is not None:
             await self._touch(link, self._plan.touch)
-        elif self._client.session.tls13:
+        elif self._client.session.tls13 and self._plan.resume is None:
             await self._aftermath(link)
         if isinstance(self._client, LibraryClient):
             await self._send(link, self._client.close())

@@ -30,7 +30,7 @@ _STAGES: Final = ("SERVER_HANDSHAKE_TRAFFIC_SECRET", "SERVER_TRAFFIC_SECRET_0")
 
 @dataclass(frozen=True, kw_only=True)
 class LibraryWanted:
-    """What to ask the library for. `resume` is a session of an earlier handshake; versions are numbers, 0 for any."""
+    """What to ask the library for. `resume` is an earlier client's `resumable`; versions are numbers, 0 for any."""
 
     datagram: bool = False
     server_name: str = ""
@@ -56,7 +56,8 @@ class LibraryClient:
         self._openers: dict[str, Protection] = {}
         self._messages = MessageReader()
         try:
-            self._connection = self._connect(self._context(wanted), wanted)
+            self._shared = wanted.resume[0] if wanted.resume is not None else self._context(wanted)
+            self._connection = self._connect(self._shared, wanted)
         except (SSL.Error, ValueError) as error:
             raise HandshakeError(f"our own library cannot be set up so: {_text(error)}", ours=True) from None
 
@@ -65,8 +66,8 @@ class LibraryClient:
         context.set_cipher_list(_EVERY_SUITE)
         context.set_options(SSL.OP_LEGACY_SERVER_CONNECT)
         context.set_session_cache_mode(SSL.SESS_CACHE_CLIENT)
-        context.set_keylog_callback(self._keylog)
-        context.set_info_callback(self._info)
+        context.set_keylog_callback(lambda connection, line: connection.get_app_data().keep_secret(line))
+        context.set_info_callback(lambda connection, where, value: connection.get_app_data().note_alert(where, value))
         if not wanted.datagram:
             context.set_min_proto_version(wanted.lowest or SSL.TLS1_VERSION)
             context.set_max_proto_version(wanted.highest)
@@ -82,6 +83,7 @@ class LibraryClient:
 
     def _connect(self, context: SSL.Context, wanted: LibraryWanted) -> SSL.Connection:
         connection = SSL.Connection(context, None)
+        connection.set_app_data(self)  # a context outlives its first connection where a session is resumed
         connection.set_connect_state()
         if wanted.server_name and not is_address(wanted.server_name):
             connection.set_tlsext_host_name(wanted.server_name.encode("idna"))
@@ -90,17 +92,17 @@ class LibraryClient:
             connection.set_options(SSL.OP_NO_QUERY_MTU)
             connection.set_ciphertext_mtu(_MTU)
         if wanted.resume is not None:
-            connection.set_session(wanted.resume)
+            connection.set_session(wanted.resume[1])
         return connection
 
-    def _keylog(self, connection: SSL.Connection, line: bytes) -> None:
-        del connection
+    def keep_secret(self, line: bytes) -> None:
+        """Take a line of the library's key log; it stays in this object."""
         label, *_, secret = line.decode("ascii").split()
         if label in _STAGES:
             self._secrets[label] = bytes.fromhex(secret)
 
-    def _info(self, connection: SSL.Connection, where: int, value: int) -> None:
-        del connection
+    def note_alert(self, where: int, value: int) -> None:
+        """Take an event of the library's; only alerts that came in matter."""
         if where & SSL.SSL_CB_READ_ALERT == SSL.SSL_CB_READ_ALERT and value & 0xFF:
             self._alert = value & 0xFF
 
@@ -150,8 +152,9 @@ class LibraryClient:
 
     @property
     def resumable(self) -> Any:  # noqa: ANN401 - the library's own object
-        """Return the session, for another handshake to resume; None before the first is complete."""
-        return self._connection.get_session() if self.completed else None
+        """Return context and session, for another handshake to resume; None where there is no session."""
+        session = self._connection.get_session() if self.completed else None
+        return None if session is None else (self._shared, session)
 
     @property
     def group(self) -> str:

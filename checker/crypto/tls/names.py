@@ -5,6 +5,7 @@ The suites stand as products of key exchanges and ciphers, the way that the regi
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
@@ -151,6 +152,7 @@ def suite_name(number: int) -> str:
     return SUITES.get(number, f"0x{number:04X}")
 
 
+@functools.cache
 def suite_classes(name: str) -> tuple[str, ...]:
     """Return every class that a suite is of: how it authenticates, exchanges keys, encrypts."""
     found = tuple(label for label, marks in _MARKS if any(mark in f"{name}_" for mark in marks))
