@@ -101,16 +101,23 @@ class _Cursor:
         return data
 
     def _next_stream(self) -> None:
-        """Go on with a stream that follows directly; other bytes are no part of the data."""
-        rest, magic = self.running.unused_data, MAGICS.get(self.kind, _BZIP2)
+        """Go on with a stream that follows; other bytes are no part of the data.
+
+        Padding may lie between streams of xz (its file format, 2.2); behind zeros, gzip ignores what Python reads on.
+        """
+        stored, magic = self.running.unused_data, MAGICS.get(self.kind, _BZIP2)
         if self.kind == "deflate":  # one stream; its container says where it ends
             self.ended = True
             return
-        more = min(_STEP, self.span.size - self.offset)
-        if len(rest) < len(magic) and more:
-            rest += self._input()
+        rest = stored.lstrip(b"\0")
+        padded = len(rest) < len(stored)
+        while len(rest) < len(magic) and (more := self._input()):
+            padded = padded or (not rest and more[0] == 0)
+            rest = (rest + more).lstrip(b"\0")
         self.running, self.pending = None, rest
         self.ended = not rest.startswith(magic)
+        if padded and not self.ended and self.kind != "xz":
+            raise self._error("goes on behind zeros: some readers stop before them")
 
     def _error(self, message: str) -> FormatError:
         return FormatError(message, offset=self.span.start + self.offset, field=f"{self.kind} data")

@@ -212,6 +212,8 @@ def _pax(head: _Head, data: bytes) -> Mapping[str, str]:
         key, equals, value = data[len(digits) + 1 : length - 1].partition(b"=")
         if not space or not equals or length > len(data) or data[length - 1 : length] != b"\n":
             raise head.error("is not made of records 'LENGTH KEY=VALUE'", "pax header")
+        if key.startswith(b"GNU.sparse."):
+            raise head.error("says that the member is sparse: readers unpack other bytes than are stored", "pax header")
         if key in {b"path", b"size"}:
             records[head.text(key)] = head.text(value)
         data = data[length:]

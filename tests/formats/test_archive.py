@@ -736,3 +736,50 @@ def test_a_flag_does_not_encrypt(kit: Any, tool: Any, tmp_path: Path) -> None:
     artifact = kit.open(plain)
     assert artifact.images[0].encryption.encrypted is False
     assert "repeated-blocks" in kit.codes(artifact)
+
+
+def sparse_tar(name: str, stated: str, content: bytes) -> bytes:
+    """A tar whose pax header turns the stored bytes, a map and the data, into another file of another name."""
+    stored = f"1\n0\n{len(content)}\n".encode().ljust(512, b"\0") + content
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as pack:
+        info = tarfile.TarInfo(name)
+        info.size = len(stored)
+        info.pax_headers = {
+            "GNU.sparse.major": "1",
+            "GNU.sparse.minor": "0",
+            "GNU.sparse.name": stated,
+            "GNU.sparse.realsize": str(len(content)),
+        }
+        pack.addfile(info, io.BytesIO(stored))
+    return out.getvalue()
+
+
+def test_a_sparse_file_of_pax_is_refused_since_readers_unpack_other_bytes(kit: Any, tool: Any, tmp_path: Path) -> None:
+    data = sparse_tar("fw.bin", "evil.sh", b"#!/bin/sh\n")
+    (tmp_path / "x.tar").write_bytes(data)
+    tool("tar", "-xf", "x.tar", cwd=tmp_path)
+    assert (tmp_path / "evil.sh").read_bytes() == b"#!/bin/sh\n"  # not what is stored, nor under its name
+    with pytest.raises(FormatError, match="sparse"):
+        kit.open(data)
+
+
+@pytest.mark.parametrize(("kind", "command"), [("xz", "xz"), ("gz", "")])
+def test_a_second_stream_behind_padding_is_not_left_out(
+    kit: Any, signed: Any, public: Any, tool: Any, tmp_path: Path, kind: str, command: str
+) -> None:
+    text = listing(FILES)
+    good = tar({**FILES, "SHA256SUMS": text, "SHA256SUMS.sig": signed(text)}).rstrip(b"\0")
+    good += bytes(-len(good) % 512)
+    press: Any = lzma.compress if kind == "xz" else gzip.compress
+    data = press(good) + bytes(8) + press(tar({"evil.sh": b"evil"}))
+    if command:
+        (tmp_path / "x").write_bytes(data)
+        assert b"evil.sh" in tool(command, "-dc", "x", cwd=tmp_path).stdout
+    else:
+        assert b"evil.sh" in gzip.decompress(data)
+    try:
+        artifact = kit.open(data, **public)
+    except FormatError:
+        return
+    assert artifact.coverage.uncovered
