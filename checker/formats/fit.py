@@ -106,11 +106,29 @@ class _Fit:
         return frozenset(path for item in bound for path in item.trial.nodes)
 
     @cached_property
+    def proved(self) -> bool:
+        """Return whether a declared key verifies something here."""
+        return any(item.valid for item in self.judged)
+
+    def stands(self, item: Judged) -> bool:
+        """Return whether a signature counts: beside a valid one, a stranger may have put what no key can judge."""
+        return item.valid or (item.reaching and not self.proved)
+
+    @cached_property
     def reaching(self) -> Mapping[str, set[int]]:
+        """Return for each node which signatures, by number, cover it and count."""
+        return self._covering(frozenset(number for number, item in enumerate(self.configured) if self.stands(item)))
+
+    @cached_property
+    def doubtful(self) -> Mapping[str, set[int]]:
         """Return for each node which signatures, by number, cover it and are not known to be wrong."""
+        return self._covering(frozenset(number for number, item in enumerate(self.configured) if item.reaching))
+
+    def _covering(self, numbers: frozenset[int]) -> Mapping[str, set[int]]:
         found: dict[str, set[int]] = defaultdict(set)
-        for number, item in enumerate(self.configured):
-            for path in item.trial.nodes if item.reaching and self.binding(item) else ():
+        for number in numbers:
+            item = self.configured[number]
+            for path in item.trial.nodes if self.binding(item) else ():
                 found[path].add(number)
         return found
 
@@ -180,16 +198,22 @@ def _protected(fit: _Fit, image: FitImage) -> bool | None:
     checks = {check.name: check for check in fit.checks[image.node.path]}
     if any(check.matches is False for check in checks.values()):
         return False  # U-Boot compares every hash node, and one that differs is enough
-    if any(item.reaching for item in fit.owners.get(image.node.path, ())):
+    own = fit.owners.get(image.node.path, ())
+    if any(fit.stands(item) for item in own):
         return True
-    if not set.intersection(*(fit.reaching.get(path, set()) for path in image_nodes(image))):
-        return False  # no signature covers the image with all its hashes, its cipher and its dm-verity root
+    if not _together(fit.reaching, image):
+        return None if _together(fit.doubtful, image) or any(item.reaching for item in own) else False
     results = [
         checks[item.node.path].matches
         for item in image.hashes
         if item.node.path in checks and item.algorithm not in _CHECKSUMS
     ]
     return True if True in results else None if results else False
+
+
+def _together(covering: Mapping[str, set[int]], image: FitImage) -> bool:
+    """Return whether one signature covers the image with all its hashes, its cipher and its dm-verity root."""
+    return bool(set.intersection(*(covering.get(path, set()) for path in image_nodes(image))))
 
 
 def _states(fit: _Fit) -> dict[Span, bool | None]:
@@ -201,14 +225,15 @@ def _states(fit: _Fit) -> dict[Span, bool | None]:
             known = found.get(image.span, True)
             found[image.span] = False if False in {state, known} else None if None in {state, known} else True
     for item in fit.layout.configurations:  # they choose what is started, and where
-        found[item.node.head] = item.node.path in fit.reaching
+        path = item.node.path
+        found[item.node.head] = True if path in fit.reaching else None if path in fit.doubtful else False
     return found
 
 
 def _coverage(fit: _Fit) -> Coverage:
     states = _states(fit)
     reached = all(state is True for state in states.values())
-    held = any(item.reaching and fit.binding(item) for item in fit.configured)
+    held = any(fit.stands(item) and fit.binding(item) for item in fit.configured)
     return Coverage(
         payload=tuple(states),
         uncovered=tuple(span for span, state in states.items() if state is False),

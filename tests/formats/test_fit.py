@@ -506,3 +506,25 @@ def test_an_outcome_is_never_valid_without_a_declared_key(bench: Bench) -> None:
                                 [configuration(signed="")])):  # fmt: skip
         artifact = opened(bench.make(source))
         assert {item.outcome for item in artifact.signatures} == {Outcome.KEY_UNKNOWN}
+
+
+@pytest.mark.parametrize("algo", ["sha256,ecdsa256", "sha256,rsa9999", "blake2,rsa2048"])
+def test_a_configuration_that_no_key_can_judge_is_not_covered_by_the_signature_of_another(
+    bench: Bench, algo: str
+) -> None:
+    """A stranger adds a configuration with images of his own, and makes it the default one."""
+    images = [image(name, "kernel") for name in ("kernel", "fdt", "ramdisk")]
+    more = configuration("conf-2", signature("sha256,ecdsa256", "ec", images='"kernel"'))
+    data = bench.make(tree(images, [configuration(), more.replace('kernel = "kernel"', 'kernel = "ramdisk"')]))
+    data = bench.put(data, "-t s", "/configurations/conf-2/signature-1", "algo", algo)
+    data = bench.put(data, "-t s", "/configurations", "default", "conf-2")
+    artifact = opened(data, key_of(bench, "dev"))
+    assert outcomes(artifact) == ["valid", "key_unknown" if algo == "sha256,ecdsa256" else "undecidable"]
+    evil = next(item for item in artifact.images if item.id == "ramdisk")
+    assert evil.span in artifact.coverage.undecided
+    assert len(artifact.coverage.undecided) == 2  # and the configuration itself
+    assert artifact.coverage.size_bound is False
+    if algo == "sha256,ecdsa256":
+        both = opened(data, key_of(bench, "dev"), key_of(bench, "ec"))
+        assert outcomes(both) == ["valid", "valid"]
+        assert (both.coverage.uncovered, both.coverage.undecided) == ((), ())
