@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import hmac
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -34,6 +35,7 @@ _KEM_WORK: Final = {
     "frodokem-1344": 30,
 }
 MAX_KEM_WORK: Final = 1_000  # of one message: some ten seconds
+MAX_NAMED: Final = 64  # recipients that are tried with the other given keys; one device has few keys, a fleet has many
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +129,9 @@ class EnvelopedMessage:
                     continue
                 try:
                     secret = _unwrap(item, key, self.cipher)
-                    return self._opened(index, key, secret, self._decrypt(secret, sealed))
+                    content = self._decrypt(secret, sealed)
+                    others = self._also(index, secret, [other for other in ring.decryption if other is not key])
+                    return self._opened({**others, index: key}, key, secret, content)
                 except DecryptionError as error:
                     reasons.append(str(error))
         detail = f": {reasons[-1]}" if reasons else ""
@@ -135,9 +139,23 @@ class EnvelopedMessage:
             f"none of {len(ring.decryption)} given keys opens any of {len(self.wrapped)} recipients{detail}"
         )
 
-    def _opened(self, index: int, key: DecryptionKey, secret: bytes, content: bytes) -> Opened:
+    def _also(self, index: int, secret: bytes, keys: Sequence[DecryptionKey]) -> dict[int, DecryptionKey]:
+        """Return the other recipients that given keys open to the same content key: each is then known by its key."""
+        found: dict[int, DecryptionKey] = {}
+        work = 0
+        for place, item in enumerate(self.wrapped[:MAX_NAMED]):
+            for key in keys if place != index else ():
+                work += _KEM_WORK.get(key.kind, 0) if key.kind == item.facts.algorithm else 0
+                if work <= MAX_KEM_WORK and place not in found and _gives(item, key, self.cipher, secret):
+                    found[place] = key
+        return found
+
+    def _opened(
+        self, openers: Mapping[int, DecryptionKey], key: DecryptionKey, secret: bytes, content: bytes
+    ) -> Opened:
         facts = list(self.recipients)
-        facts[index] = replace(facts[index], unwrapped=True, key=key.facts)
+        for index, opener in openers.items():
+            facts[index] = replace(facts[index], unwrapped=True, key=opener.facts)
         aead = bool(self.mac)
         encryption = replace(
             self.encryption,
@@ -309,6 +327,14 @@ def _unwrap(item: _Wrapped, key: DecryptionKey, cipher: str) -> bytes:
     except (FormatError, UnsupportedAlgorithmError) as error:
         raise DecryptionError(f"{item.facts.algorithm}: {error}") from None
     raise DecryptionError(f"a key of kind {key.kind!r} does not open a {item.facts.algorithm} recipient of {cipher}")
+
+
+def _gives(item: _Wrapped, key: DecryptionKey, cipher: str, secret: bytes) -> bool:
+    """Return whether a key opens a recipient to this very content key."""
+    try:
+        return hmac.compare_digest(_unwrap(item, key, cipher), secret)
+    except DecryptionError:
+        return False
 
 
 def _transported(item: _Wrapped, key: DecryptionKey) -> bytes:
