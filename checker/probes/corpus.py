@@ -161,7 +161,7 @@ def _parts(artifact: Artifact, source: Source, where: str, name: str) -> Iterato
     whole = [item for item in artifact.encryption if item.encrypted]
     for number, item in enumerate(whole):
         clear = artifact.images[0].source if len(artifact.images) == 1 and item.decrypted else None
-        for place, span in enumerate(artifact.coverage.payload or (Span(0, artifact.size),)):
+        for place, span in enumerate(_ciphertext(artifact, item)):
             label = f"{name}#{number}.{place}"
             yield _Cipher(name=label, where=where, encryption=item, source=source, span=span, plaintext=clear)
     for image in artifact.images:
@@ -181,6 +181,13 @@ def _parts(artifact: Artifact, source: Source, where: str, name: str) -> Iterato
         if image.inner is not None and image.source is not None:
             inside = _parts(image.inner, _window(image.source, path), f"{where}{path}", path)
             yield from (replace(part, inner=True) for part in inside)
+
+
+def _ciphertext(artifact: Artifact, encryption: Encryption) -> tuple[Span, ...]:
+    """Return where the ciphertext lies: in the only member where that says so, since what frames it repeats."""
+    if len(artifact.images) == 1 and artifact.images[0].encryption == encryption and artifact.images[0].span:
+        return (artifact.images[0].span,)
+    return artifact.coverage.payload or (Span(0, artifact.size),)
 
 
 def _window(source: Source, name: str) -> Source:
