@@ -12,13 +12,18 @@ from pathlib import Path
 
 BUILD = Path(__file__).resolve().parent
 SAMPLES = BUILD.parent
-EXAMPLES = ("sensor", "gateway", "camera")
+EXAMPLES = ("sensor", "gateway", "camera", "quantum", "quantum-near-miss")
 
 
 def names() -> tuple[str, ...]:
     """Return everything that can be made."""
     formats = sorted(path.stem for path in (BUILD / "formats").glob("[a-z]*.py"))
     return (*EXAMPLES, *(f"formats/{name}" for name in formats))
+
+
+def module(name: str) -> str:
+    """Return the module below this package that makes a sample."""
+    return name.replace("/", ".").replace("-", "_")
 
 
 def main(arguments: list[str]) -> None:
@@ -31,7 +36,7 @@ def main(arguments: list[str]) -> None:
     for name in arguments or names():
         folder = top / name
         folder.mkdir(parents=True, exist_ok=True)
-        importlib.import_module(f"samples.build.{name.replace('/', '.')}").build(folder)
+        importlib.import_module(f"samples.build.{module(name)}").build(folder)
         print(f"made {name}")
 
 

@@ -1,10 +1,11 @@
-"""Certificates of the samples: fixed names, serial numbers and dates; deterministic ECDSA, so the bytes repeat."""
+"""Certificates of the samples: fixed names, serial numbers and dates; ECDSA is deterministic, ML-DSA is not."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -21,6 +22,11 @@ def load_key(path: Path) -> ec.EllipticCurvePrivateKey:
         msg = f"{path.name} is not an EC key"
         raise TypeError(msg)
     return key
+
+
+def load_any(path: Path) -> Any:  # noqa: ANN401 - EC, ML-DSA or ML-KEM
+    """Return a private key of the samples, of any kind."""
+    return serialization.load_pem_private_key(path.read_bytes(), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +47,8 @@ class Profile:
 def issue(profile: Profile, key: Path, issuer: x509.Certificate | None, issuer_key: Path) -> x509.Certificate:
     """Return a certificate for `key`; without an issuer it signs itself."""
     subject = _name(profile)
-    signer = load_key(issuer_key)
-    public = load_key(key).public_key()
+    signer = load_any(issuer_key)
+    public = load_any(key).public_key()
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -61,7 +67,8 @@ def issue(profile: Profile, key: Path, issuer: x509.Certificate | None, issuer_k
     if profile.crl_url:
         point = x509.DistributionPoint([x509.UniformResourceIdentifier(profile.crl_url)], None, None, None)
         builder = builder.add_extension(x509.CRLDistributionPoints([point]), critical=False)
-    return builder.sign(signer, hashes.SHA384() if signer.key_size > 256 else hashes.SHA256(), ecdsa_deterministic=True)
+    signed: x509.Certificate = builder.sign(signer, **_how(signer))
+    return signed
 
 
 def revocation_list(issuer: x509.Certificate, issuer_key: Path, revoked: dict[int, datetime], number: int) -> bytes:
@@ -76,8 +83,24 @@ def revocation_list(issuer: x509.Certificate, issuer_key: Path, revoked: dict[in
     for serial, moment in revoked.items():
         entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(moment).build()
         builder = builder.add_revoked_certificate(entry)
-    signed = builder.sign(load_key(issuer_key), hashes.SHA256(), ecdsa_deterministic=True)
+    signer = load_any(issuer_key)
+    how = (
+        {**_how(signer), "algorithm": hashes.SHA256()}
+        if isinstance(signer, ec.EllipticCurvePrivateKey)
+        else _how(signer)
+    )
+    signed = builder.sign(signer, **how)
     return signed.public_bytes(serialization.Encoding.PEM)
+
+
+def _how(signer: Any) -> dict[str, Any]:  # noqa: ANN401 - EC or ML-DSA
+    """Return the hash that a key signs certificates with; ML-DSA has its own inside."""
+    if not isinstance(signer, ec.EllipticCurvePrivateKey):
+        return {"algorithm": None}
+    return {
+        "algorithm": hashes.SHA384() if signer.key_size > 256 else hashes.SHA256(),
+        "ecdsa_deterministic": True,
+    }
 
 
 def pem(certificate: x509.Certificate) -> bytes:
