@@ -292,13 +292,17 @@ def _artifact(archive: _zip.Archive, judged: tuple[_Judged, ...]) -> Artifact:
 
 
 def _coverage(judged: tuple[_Judged, ...]) -> Coverage:
+    """Return what the signatures reach; beside a valid one, a stranger may have put what no key can judge."""
     fields = ("type", "fw_version", "hw_version", "sd_req", "size")
-    signed = all(item.signature.outcome in common.REACHING for item in judged)
-    reached = [item.reached for item in judged]
+    proved = any(signature.outcome is Outcome.VALID for item in judged for signature in (item.signature, *item.boot))
+    counting = {Outcome.VALID} if proved else common.REACHING
+    signed = all(item.signature.outcome in counting for item in judged)
+    reached = [None if item.reached and item.signature.outcome not in counting else item.reached for item in judged]
+    spans = [item.firmware.image.span for item in judged]
     return Coverage(
-        payload=tuple(item.firmware.image.span for item in judged),
-        uncovered=tuple(item.firmware.image.span for item in judged if item.reached is False),
-        undecided=tuple(item.firmware.image.span for item in judged if item.reached is None),
+        payload=tuple(spans),
+        uncovered=tuple(span for span, state in zip(spans, reached, strict=True) if state is False),
+        undecided=tuple(span for span, state in zip(spans, reached, strict=True) if state is None),
         metadata=fields if signed else (),
         unprotected_metadata=() if signed else fields,
         size_bound=False if False in reached else None if None in reached else True,

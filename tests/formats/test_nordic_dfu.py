@@ -316,3 +316,33 @@ def test_a_flipped_bit_of_a_packet_gives_an_init_or_a_format_error(place: int, b
             read_init(bytes(data), "x.dat", legacy=legacy)
         except FormatError:
             continue
+
+
+@pytest.mark.parametrize("kind", [1, 2])
+def test_a_firmware_that_no_key_can_judge_is_not_covered_by_the_signature_of_another(
+    kit: Any, keys: Path, kind: int
+) -> None:
+    sign = openssl(keys / "ecdsa-p256.pem")
+    evil = b"evil softdevice " * 64
+    forged = replace(PACKET, image=evil, kind=1).signed(lambda _: bytes(64), kind)
+    public = [keys / "ecdsa-p256.pub.pem"]
+    data = package({"application": (IMAGE, PACKET.signed(sign)), "softdevice": (evil, forged)})
+    artifact = kit.open(data, keys=public)
+    softdevice = next(image for image in artifact.images if image.target == "softdevice")
+    assert artifact.coverage.undecided == (softdevice.span,)
+    assert artifact.coverage.size_bound is None
+    assert artifact.coverage.metadata == ()
+    honest = replace(PACKET, image=evil, kind=1).signed(sign)
+    good = kit.open(package({"application": (IMAGE, PACKET.signed(sign)), "softdevice": (evil, honest)}), keys=public)
+    assert (good.coverage.uncovered, good.coverage.undecided) == ((), ())
+
+
+def test_a_boot_signature_does_not_sign_the_init_packet(kit: Any, keys: Path) -> None:
+    """The vendor's signature over the image, kept for every start, lies in a packet that a stranger made."""
+    raw = openssl(keys / "ecdsa-p256.pem")(IMAGE)
+    validation = (3, raw[:32][::-1] + raw[32:][::-1])
+    dat = replace(PACKET, version=99, validation=validation).signed(lambda _: bytes(64), 2)
+    artifact = kit.open(package({"application": (IMAGE, dat)}), keys=[keys / "ecdsa-p256.pub.pem"])
+    assert [item.outcome for item in artifact.signatures] == [Outcome.UNDECIDABLE, Outcome.VALID]
+    assert artifact.coverage.undecided == artifact.coverage.payload
+    assert artifact.version.authentic is not True
