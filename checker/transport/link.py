@@ -11,7 +11,7 @@ import contextlib
 import errno
 import itertools
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
@@ -91,13 +91,12 @@ def sequence(recordings: Sequence[Recording]) -> int:
 
 
 class Link:
-    """One open connection. Everything that passes is recorded; the deadline counts from before the connect."""
+    """One open connection. Everything that passes is recorded; its `Run` holds the deadline."""
 
-    def __init__(self, sock: socket.socket, recording: Recording, run: Run, deadline: float) -> None:
+    def __init__(self, sock: socket.socket, recording: Recording, run: Run) -> None:
         self._sock = sock
         self._run = run
         self.recording = recording
-        self.deadline = deadline
 
     async def send(self, data: bytes) -> None:
         """Send bytes, or one datagram.
@@ -113,22 +112,35 @@ class Link:
         except OSError as error:
             self.fail(*_kind(error))
         if done < len(data):
-            await self.within(self._run.loop.sock_sendall(self._sock, data[done:]), self.deadline)
+            await self._attempt(self._run.loop.sock_sendall(self._sock, data[done:]))
 
     async def receive(self, limit: float | None = None) -> bytes:
-        """Return what comes next; `limit` is in seconds and never beyond the connection's own deadline.
+        """Return what comes next. `limit` is in seconds; the connection's own deadline holds besides.
 
         Raises:
             LinkError: nothing came in time, or the peer is gone, or it sends without end.
         """
-        until = self.deadline if limit is None else min(self.deadline, self._run.now() + limit)
-        data: bytes = await self.within(self._run.loop.sock_recv(self._sock, CHUNK), until)
+        reading = self._run.loop.sock_recv(self._sock, CHUNK)
+        data: bytes = await self._attempt(reading if limit is None else _within(limit, reading))
         self.recording.take(self._run.now(), data)
         if not data:
             self.fail("closed", "the endpoint closes the connection")
         if self.recording.total > MAX_RECEIVED:
             self.fail("flood", f"more than {MAX_RECEIVED} bytes came")
         return data
+
+    async def open(self, peer: Any) -> None:  # noqa: ANN401 - an address of any family
+        """Connect to an address.
+
+        Raises:
+            LinkError: there is nobody.
+        """
+        try:
+            self._sock.connect(peer)
+        except BlockingIOError:
+            await self._attempt(self._run.loop.sock_connect(self._sock, peer))
+        except OSError as error:
+            self.fail(*_kind(error))
 
     def fail(self, kind: str, reason: str) -> NoReturn:
         """Raise how the connection ended, and note it.
@@ -139,19 +151,27 @@ class Link:
         self.recording.ended = self.recording.ended or kind
         raise LinkError(kind, reason)
 
-    async def within(self, work: Any, until: float) -> Any:  # noqa: ANN401 - whatever the loop's call gives
-        """Return what the event loop's call gives before a time.
-
-        Raises:
-            LinkError: it failed, or took too long.
-        """
+    async def _attempt(self, work: Awaitable[Any]) -> Any:  # noqa: ANN401 - whatever the loop's call gives
         try:
-            async with asyncio.timeout(max(0.0, until - self._run.now())):
-                return await work
-        except TimeoutError:
-            self.fail("timeout", "nothing came before the deadline")
+            return await work
+        except _LimitError:
+            self.fail("timeout", "nothing came in time")
         except OSError as error:
             self.fail(*_kind(error))
+
+
+class _LimitError(Exception):
+    """One step took longer than its own limit."""
+
+
+async def _within(limit: float, work: Awaitable[Any]) -> Any:  # noqa: ANN401 - whatever the loop's call gives
+    try:
+        async with asyncio.timeout(limit) as scope:
+            return await work
+    except TimeoutError:
+        if scope.expired():
+            raise _LimitError from None
+        raise
 
 
 def _kind(error: OSError) -> tuple[str, str]:
@@ -219,12 +239,16 @@ class Run:
             datagram = self.target.datagram and port is None
             with socket.socket(self._family, socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM) as sock:
                 sock.setblocking(False)
-                link = Link(sock, recording, self, recording.zero + self.options.timeout)
+                link = Link(sock, recording, self)
                 try:
-                    await link.within(self.loop.sock_connect(sock, self._peer(port)), link.deadline)
-                    if not datagram:
-                        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    yield link
+                    async with asyncio.timeout(self.options.timeout) as scope:
+                        await link.open(self._peer(port))
+                        yield link
+                except TimeoutError:
+                    if not scope.expired():
+                        raise
+                    recording.ended = recording.ended or "timeout"
+                    raise LinkError("timeout", "nothing came before the deadline") from None
                 finally:
                     recording.milliseconds = _ms(self.now() - recording.zero)
                     recording.ended = recording.ended or "answered"

@@ -44,7 +44,13 @@ _UNANSWERED: Final = frozenset({Kind.TIMEOUT, Kind.REFUSED, Kind.RESET, Kind.CLO
 
 def examine(target: Target, options: Options) -> EndpointFacts:
     """Return everything that one endpoint shows. Never raises for anything that an endpoint does."""
-    return asyncio.run(examine_all((target,), options))[0]
+    found: list[EndpointFacts] = []
+
+    async def run() -> None:  # asyncio formats a task's result for its signal handler, which is slow for ours
+        found.extend(await examine_all((target,), options))
+
+    asyncio.run(run())
+    return found[0]
 
 
 async def examine_all(
