@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from checker.errors import ExitStatus, UsageError
+from checker.model.terms import Verdict
 
 if TYPE_CHECKING:
     from checker.crypto.keyring import KeyRing
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from checker.model.endpoint import EndpointFacts
     from checker.model.requirement import RuleSet
     from checker.report._tree import Node
+    from checker.rules._checks import Outcome
     from checker.transport.target import Options, Target
 
 
@@ -110,7 +112,7 @@ def _recorded(path: Path) -> tuple[EndpointFacts, ...]:
 def _target(text: str, sni: str) -> Target:
     from dataclasses import replace
 
-    from checker.probes._endpoints import target_of
+    from checker.transport.address import target_of
 
     try:
         target = target_of(text if "://" in text else f"tls://{text}")
@@ -179,7 +181,6 @@ def _report(
 
 def _held(facts: EndpointFacts, rules: RuleSet, name: str, as_of: str) -> tuple[Node, ExitStatus]:
     """Return a profile's lines as a branch of the tree, and what its `must` lines come to."""
-    from checker.model.terms import Verdict
     from checker.probes.endpoint import evidence_of
     from checker.rules.judge import Inputs
     from checker.rules.profiles import hold
@@ -189,7 +190,7 @@ def _held(facts: EndpointFacts, rules: RuleSet, name: str, as_of: str) -> tuple[
     lines: list[Node] = []
     for item in held:
         verdict = item.outcome.verdict
-        why = "" if verdict is Verdict.PASS else f": {item.outcome.explanation}"
+        why = "" if verdict is Verdict.PASS else f": {_why(item.outcome)}"
         said = f"{verdict}, {item.line.says} ({item.line.reference.printable()}){why}"
         lines.append((f"{item.line.level} {item.line.id}", said, tones[verdict], []))
     musts = {item.outcome.verdict for item in held if item.line.level == "must"}
@@ -200,3 +201,11 @@ def _held(facts: EndpointFacts, rules: RuleSet, name: str, as_of: str) -> tuple[
         status = ExitStatus.UNDECIDED
     profile = rules.profiles[name]
     return (f"profile {name}", f"{profile.title}, {profile.dated}", "", lines), status
+
+
+def _why(outcome: Outcome) -> str:
+    """Return what decided, by field and value; the line itself says what was expected."""
+    from checker.report._values import shown
+
+    seen = [f"{item.field} {shown(item.value)}" for item in outcome.observed if item.verdict is outcome.verdict]
+    return "; ".join(seen) if outcome.verdict is not Verdict.UNKNOWN and seen else outcome.explanation

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
-from urllib.parse import SplitResult, urlsplit
 
 from checker.crypto.keyring import KeyRing
 from checker.crypto.tls.identity import ClientIdentity, read_identity
@@ -19,11 +17,10 @@ from checker.model.terms import Reason
 from checker.probes import _keyfiles
 from checker.probes._records import one_line, path_of
 from checker.probes.contract import Examined
+from checker.transport.address import target_of
 from checker.transport.probe import examine_all
 from checker.transport.records import read_records
-from checker.transport.target import DEFAULT_PORTS, Options, Target
-
-_SCHEMES: Final = {"mqtt+tls": "mqtts", "ssl": "tls", "wss": "https", "coap+dtls": "coaps"}
+from checker.transport.target import Options, Target
 
 
 @dataclass(frozen=True)
@@ -89,36 +86,6 @@ def _ready(ref: Endpoint, files: Files) -> _Ready:
         return _Ready(ref, target, _identity(ref, files))
     except OtauditError as error:
         return _Ready(ref, None, error=one_line(str(error)), reason=Reason.UNREADABLE)
-
-
-def target_of(url: str) -> Target:
-    """Return where an address leads.
-
-    Raises:
-        ValueError: it has no host, a port out of range, or a scheme that no probe speaks.
-    """
-    parts = urlsplit(url)
-    scheme = _SCHEMES.get(parts.scheme.lower(), parts.scheme.lower())
-    plain = {"http": "https", "mqtt": "mqtts", "coap": "coaps"}.get(scheme)
-    if plain is not None:
-        return Target(scheme=plain, host=_host(parts), port=parts.port or _PLAIN_PORTS[scheme], path=_path(parts))
-    if scheme not in DEFAULT_PORTS:
-        known = ", ".join(sorted(DEFAULT_PORTS))
-        raise ValueError(f"the live probe does not speak {parts.scheme!r}, only {known}")
-    return Target(scheme=scheme, host=_host(parts), port=parts.port or DEFAULT_PORTS[scheme], path=_path(parts))
-
-
-_PLAIN_PORTS: Final = {"http": 80, "mqtt": 1883, "coap": 5683}
-
-
-def _host(parts: SplitResult) -> str:
-    if not parts.hostname:
-        raise ValueError("names no host")
-    return parts.hostname
-
-
-def _path(parts: SplitResult) -> str:
-    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
 def _identity(ref: Endpoint, files: Files) -> ClientIdentity | None:

@@ -29,10 +29,10 @@ from checker.model.evidence import Evidence
 from checker.model.terms import Method, Party, Reason, Step
 from checker.probes import _endpoint_facts as facts_of
 from checker.probes import _run
-from checker.probes._endpoints import target_of
 from checker.probes.contract import Examined
 from checker.probes.endpoint import PROBE
 from checker.report._endpoint_data import endpoint_json
+from checker.transport.address import target_of
 
 YES, NO, OPEN = Fact(answer=Answer.YES), Fact(answer=Answer.NO), Fact(answer=Answer.NOT_SHOWN, reason="silence")
 KEY = KeyFacts(id="ab" * 32, algorithm="ec-p256", bits=256, strength=128)
