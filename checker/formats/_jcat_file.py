@@ -76,12 +76,21 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True)
 class ItemVerdict:
-    """What an item shows of a file: signatures, checksums, and whether a signature reaches the file."""
+    """What an item shows of a file: signatures, checksums, whether a signature reaches the file, and a valid one."""
 
     signatures: tuple[Signature, ...] = ()
     digests: tuple[DigestCheck, ...] = ()
     weaknesses: tuple[Weakness, ...] = ()
     reached: bool = False
+    valid: bool = False
+
+    def state(self, *, proved: bool) -> bool | None:
+        """Return whether a signature reaches the file.
+
+        None where no key can judge that, and other files of the deliverable are `proved`: a stranger may have put this
+        one beside them.
+        """
+        return None if proved and self.reached and not self.valid else self.reached
 
 
 Judged = Generator[Sequence[DigestRequest], Mapping[DigestRequest, bytes], ItemVerdict]
@@ -153,7 +162,7 @@ def judge_item(item: Item, source: Source, span: Span | None, context: Context) 
         if blob.kind in SIGNATURES:
             judgement = yield from _judge_blob(blob, source, digests, context)
             weaknesses += judgement.weaknesses
-            for one in judgement.signatures:
+            for one in (_over_target(each, blob) for each in judgement.signatures):
                 signatures.append(replace(one, covers=covers, encoding=f"{one.encoding} in jcat of {item.id}"))
                 if blob.target in CHECKSUMS and one.outcome in common.REACHING:
                     signed.add(CHECKSUMS[blob.target])
@@ -174,7 +183,14 @@ def judge_item(item: Item, source: Source, span: Span | None, context: Context) 
         digests=checks,
         weaknesses=tuple(weaknesses),
         reached=any(one.outcome in common.REACHING for one in signatures),
+        valid=any(one.outcome is Outcome.VALID for one in signatures),
     )
+
+
+def _over_target(signature: Signature, blob: Blob) -> Signature:
+    """Return a signature over a checksum with the weaker hash of both: whoever forges that needs no other."""
+    target = CHECKSUMS.get(blob.target, "")
+    return replace(signature, hash=target) if target in common.WEAK_DIGESTS else signature
 
 
 def _judge_blob(

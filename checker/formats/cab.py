@@ -103,15 +103,16 @@ class _Contents:
         named = {name for found in self.metainfo.values() for name in found.payloads}
         return tuple(member for member in self.members if member.name in named or member.name in self.metainfo)
 
-    def signed(self, name: str) -> bool:
-        """Return whether a signature of the file's own item reaches it."""
-        return name in self.verdicts and self.verdicts[name].reached
+    def signed(self, name: str) -> bool | None:
+        """Return whether a signature of the file's own item reaches it; None where others do and no key judges it."""
+        proved = any(verdict.valid for verdict in self.verdicts.values())
+        return self.verdicts[name].state(proved=proved) if name in self.verdicts else False
 
-    def reached(self, member: Member) -> bool:
-        """Return whether something authentic reaches a file."""
+    def reached(self, member: Member) -> bool | None:
+        """Return whether something authentic reaches a file; None where that is not known."""
         if self.by_name[member.name] is not member:  # nobody has looked at a second file of the same name
             return False
-        return self.signed(member.name) or member.name in self.proved
+        return True if member.name in self.proved else self.signed(member.name)
 
     @cached_property
     def proved(self) -> frozenset[str]:
@@ -182,6 +183,7 @@ def _joined(first: ItemVerdict, second: ItemVerdict) -> ItemVerdict:
         digests=first.digests + second.digests,
         weaknesses=first.weaknesses + second.weaknesses,
         reached=first.reached and second.reached,
+        valid=first.valid and second.valid,
     )
 
 
@@ -204,7 +206,7 @@ def _stated(contents: _Contents, name: str, found: Metainfo) -> Steps:
                     expected=check.value,
                     actual=digests[check.algorithm].hex(),
                     covers=(member.span,),
-                    authentic=contents.signed(name),
+                    authentic=contents.signed(name) is True,
                 ),
             )
             for check in checks
@@ -218,7 +220,8 @@ def _artifact(source: Source, cabinet: structure.Cabinet, contents: _Contents) -
     verdicts = contents.verdicts.values()
     signatures = tuple(signature for verdict in verdicts for signature in verdict.signatures)
     digests = (*(check for verdict in verdicts for check in verdict.digests), *(check for _, check in contents.stated))
-    uncovered = [member for member in contents.payload if not contents.reached(member)]
+    uncovered = [member for member in contents.payload if contents.reached(member) is False]
+    undecided = [member for member in contents.payload if contents.reached(member) is None]
     steering = all(contents.signed(name) for name in contents.metainfo)
     weaknesses = (
         *common.signature_weaknesses(signatures),
@@ -238,14 +241,15 @@ def _artifact(source: Source, cabinet: structure.Cabinet, contents: _Contents) -
         coverage=Coverage(
             payload=_spans(contents.payload),
             uncovered=_spans(uncovered),
+            undecided=_spans(undecided),
             metadata=_METADATA if contents.metainfo and steering else (),
             unprotected_metadata=("file name",) if steering else (*_METADATA, "file name"),
-            size_bound=not uncovered,
+            size_bound=not uncovered and not undecided,
         ),
         digests=digests,
         encryption=(Encryption(encrypted=False, note="the container has no encryption; each file is told apart"),),
         images=_images(contents),
-        version=_version(contents, authentic=steering),
+        version=_version(contents),
         hardware=tuple(dict.fromkeys(guid for found in contents.metainfo.values() for guid in found.guids)),
         weaknesses=tuple({(item.code, item.where): item for item in weaknesses}.values()),
         facts=_facts(cabinet, contents),
@@ -301,8 +305,11 @@ def _image(member: Member, digests: Sequence[DigestCheck]) -> Image:
     )
 
 
-def _version(contents: _Contents, *, authentic: bool) -> Version:
+def _version(contents: _Contents) -> Version:
     found = list(contents.metainfo.values())
+    signed = {contents.signed(name) for name in contents.metainfo}
+    valid = all(contents.verdicts[name].valid for name in contents.metainfo if name in contents.verdicts)
+    authentic = False if False in signed else True if valid and None not in signed else None
     versions = [version for each in found for version in each.versions[:1]]
     requires = tuple(dict.fromkeys(text for each in found for text in each.requires))
     if not versions:
@@ -343,5 +350,6 @@ FORMAT: Final = Format(
     title="Microsoft cabinet (fwupd, LVFS)",
     detect=_detect,
     parse=_parse,
+    options={"purpose": "the extended key usage that signers need, by name or dotted"},
     references=("[MS-CAB]", "[MS-MCI]", "hughsie/libjcat README.md", "fwupd docs, LVFS MetaInfo files", "RFC 1951"),
 )

@@ -63,12 +63,13 @@ def _parse(source: Source, context: Context) -> Parse:
             verdicts[number] = yield from files.judge_item(item, beside, None, context)
     whole = (Span(0, source.size),)
     absent = len(verdicts) < len(items)
-    reached = bool(verdicts) and all(verdict.reached for verdict in verdicts.values())
+    proved = any(verdict.valid for verdict in verdicts.values())
+    states = {verdict.state(proved=proved) for verdict in verdicts.values()}
     coverage = Coverage(
         payload=whole,
-        uncovered=whole if verdicts and not reached else (),
-        undecided=whole if absent and (reached or not verdicts) else (),
-        size_bound=reached and not absent,
+        uncovered=whole if False in states else (),
+        undecided=whole if False not in states and (absent or states != {True}) else (),
+        size_bound=states == {True} and not absent,
         unprotected_metadata=("file name",),
     )
     return _artifact(source, items, verdicts, coverage, ())
@@ -80,7 +81,7 @@ def _parse_folder(source: FolderSource, context: Context) -> Parse:
         raise FormatError(f"the folder holds {len(found)} jcat files, one is wanted", field="folder")
     items = files.read_items(source.member(found[0].path))
     verdicts: dict[int, ItemVerdict] = {}
-    reached: dict[str, bool] = {}
+    named: dict[str, list[ItemVerdict]] = {}
     extra = []
     for number, item in enumerate(items):
         member = next((source.find(name) for name in item.names if source.find(name)), None)
@@ -88,23 +89,31 @@ def _parse_folder(source: FolderSource, context: Context) -> Parse:
             extra.append(Weakness(code="missing-member", message="the folder has no such file", where=item.id))
             continue
         verdicts[number] = yield from files.judge_item(item, source.member(member.path), member.span, context)
-        reached[member.path] = verdicts[number].reached and reached.get(member.path, True)
+        named.setdefault(member.path, []).append(verdicts[number])
     payload = [member for member in source.members if member not in found]
     text = "the jcat has no item for it"
     extra += [
         Weakness(code="unreferenced-member", message=text, where=member.path)
         for member in payload
-        if member.path not in reached
+        if member.path not in named
     ]
-    uncovered = tuple(member.span for member in payload if not reached.get(member.path))
+    proved = any(verdict.valid for verdict in verdicts.values())
+    states = [_state(named.get(member.path, ()), proved=proved) for member in payload]
     coverage = Coverage(
         payload=tuple(member.span for member in payload),
-        uncovered=uncovered,
-        size_bound=not uncovered,
+        uncovered=tuple(member.span for member, state in zip(payload, states, strict=True) if state is False),
+        undecided=tuple(member.span for member, state in zip(payload, states, strict=True) if state is None),
+        size_bound=set(states) <= {True},
         unprotected_metadata=("file name",),
     )
     images = tuple(_image(source, member) for member in payload)
     return _artifact(source, items, verdicts, coverage, extra, images)
+
+
+def _state(verdicts: Sequence[ItemVerdict], *, proved: bool) -> bool | None:
+    """Return whether every item of a file reaches it; None where that is not known."""
+    states = {verdict.state(proved=proved) for verdict in verdicts} or {False}
+    return False if False in states else None if None in states else True
 
 
 def _image(source: FolderSource, member: Member) -> Image:
@@ -157,6 +166,8 @@ FORMAT: Final = Format(
     title="jcat signature catalogue",
     detect=_detect,
     parse=_parse,
+    companions={"*": "the files that the items name, by their names"},
+    options={"purpose": "the extended key usage that signers need, by name or dotted"},
     references=("hughsie/libjcat README.md", "RFC 1952", "RFC 8259"),
     folders=True,
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import hashlib
 import json
 import resource
 import struct
@@ -223,6 +225,41 @@ def test_artifacts_and_defaults_of_releases_name_payloads_too() -> None:
 
 def _jcat(*items: dict[str, Any]) -> bytes:
     return gzip.compress(json.dumps({"JcatVersionMajor": 0, "JcatVersionMinor": 1, "Items": list(items)}).encode())
+
+
+def test_a_file_that_no_key_can_judge_is_not_covered_by_the_signature_of_another(
+    kit: Any, tool: Any, keys: Path, tmp_path: Path
+) -> None:
+    """The vendor's firmware and signature, with a metainfo that a stranger made and signed in a way nobody knows."""
+    content, metainfo = (
+        b"firmware",
+        METAINFO.replace(b"00</checksum>", hashlib.sha256(b"firmware").hexdigest().encode() + b"</checksum>"),
+    )
+
+    def blob(data: bytes) -> dict[str, Any]:
+        (tmp_path / "message").write_bytes(data)
+        words = ("openssl", "pkeyutl", "-sign", "-rawin", "-inkey", keys / "ed25519.pem", "-in", tmp_path / "message")
+        return {"Kind": 9, "Data": base64.b64encode(tool(*words).stdout).decode()}
+
+    def made(second: dict[str, Any]) -> Any:
+        items = ({"Id": "fw.bin", "Blobs": [blob(content)]}, {"Id": "fw.metainfo.xml", "Blobs": [second]})
+        files = ((b"fw.bin", content), (b"fw.metainfo.xml", metainfo), (b"a.jcat", _jcat(*items)))
+        return kit.open(cabinet(*files), keys=[keys / "ed25519.pub.pem"])
+
+    good = made(blob(metainfo))
+    assert (good.coverage.uncovered, good.coverage.undecided, good.version.authentic) == ((), (), True)
+    attacked = made({"Kind": 3, "Target": 99, "Data": "AAAA"})
+    steering = next(item for item in attacked.images if item.id == "fw.metainfo.xml")
+    assert [item.outcome for item in attacked.signatures] == [Outcome.VALID, Outcome.UNDECIDABLE]
+    assert attacked.coverage.undecided == (steering.span,)
+    assert attacked.version.authentic is None
+    assert "version" in attacked.coverage.unprotected_metadata
+    unknown = kit.open(
+        cabinet(
+            (b"fw.metainfo.xml", metainfo), (b"a.jcat", _jcat({"Id": "fw.metainfo.xml", "Blobs": [blob(metainfo)]}))
+        )
+    )
+    assert unknown.version.authentic is None
 
 
 def test_two_items_of_one_file_have_to_agree(kit: Any) -> None:

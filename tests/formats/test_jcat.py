@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import hashlib
 import json
 import time
 from pathlib import Path
@@ -179,3 +181,43 @@ def test_every_truncation_and_flip_is_answered(kit: Any, made: Path, pki: Path) 
             opened(kit, gzip.compress(mutant), anchors=[pki / "root.pem"], fw_bin=CONTENT)
         except FormatError:
             continue
+
+
+def ed25519(tool: Any, key: Path, content: bytes, folder: Path) -> dict[str, Any]:
+    """A blob that signs content, by openssl."""
+    (folder / "message").write_bytes(content)
+    words = ("openssl", "pkeyutl", "-sign", "-rawin", "-inkey", key, "-in", folder / "message")
+    return {"Kind": 9, "Data": base64.b64encode(tool(*words).stdout).decode()}
+
+
+@pytest.mark.parametrize(
+    "forged", [{"Kind": 3, "Target": 99, "Data": "AAAA"}, {"Kind": 9, "Target": 77, "Data": "AAAA"}]
+)
+def test_a_file_that_no_key_can_judge_is_not_covered_by_the_signature_of_another(
+    kit: Any, tool: Any, keys: Path, tmp_path: Path, forged: Any
+) -> None:
+    good = {"Id": "fw.bin", "Blobs": [ed25519(tool, keys / "ed25519.pem", CONTENT, tmp_path)]}
+    data = jcat(good, {"Id": "evil.bin", "Blobs": [forged]})
+    public = [keys / "ed25519.pub.pem"]
+    image = opened(kit, data, keys=public, fw_bin=CONTENT, evil_bin=b"evil")
+    assert [item.outcome for item in image.signatures] == [Outcome.VALID, Outcome.UNDECIDABLE]
+    assert image.coverage.undecided == image.coverage.payload
+    assert image.coverage.size_bound is False
+    clean = opened(kit, jcat(good), keys=public, fw_bin=CONTENT)
+    assert (clean.coverage.uncovered, clean.coverage.undecided, clean.coverage.size_bound) == ((), (), True)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name, content in {"x.jcat": data, "fw.bin": CONTENT, "evil.bin": b"evil"}.items():
+        (folder / name).write_bytes(content)
+    found = open_artifact(FolderSource.of(folder, "folder"), Context(keys=kit.ring(keys=public), as_of=AS_OF))
+    evil = next(item for item in found.images if item.id == "evil.bin")
+    assert (found.coverage.uncovered, found.coverage.undecided) == ((), (evil.span,))
+
+
+def test_a_signature_over_a_weak_checksum_is_weak(kit: Any, tool: Any, keys: Path, tmp_path: Path) -> None:
+    for target, digest, hash_name in ((4, "sha1", "sha-1"), (1, "sha256", "sha-512")):
+        text = hashlib.new(digest, CONTENT).hexdigest().encode()
+        blob = ed25519(tool, keys / "ed25519.pem", text, tmp_path) | {"Target": target}
+        image = opened(kit, jcat({"Id": "fw.bin", "Blobs": [blob]}), keys=[keys / "ed25519.pub.pem"], fw_bin=CONTENT)
+        assert [(item.outcome, item.hash) for item in image.signatures] == [(Outcome.VALID, hash_name)]
+        assert ("weak-digest" in kit.codes(image)) == (digest == "sha1")
