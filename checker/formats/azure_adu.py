@@ -193,6 +193,8 @@ def _artifact(source: Source, document: Document, manifest: Manifest, judged: _J
     fields = ("updateId", "compatibility", "instructions", "files")
     beside = tuple(key for key in ("fileUrls", "workflow") if key in document.value)
     reached = judged.reached
+    whole = (document.covered,)
+    bound = reached and all(file.digest for file in manifest.files)  # what has no digest may be any file
     return Artifact(
         format="azure-adu",
         title=f"Azure Device Update, {document.kind}",
@@ -201,11 +203,12 @@ def _artifact(source: Source, document: Document, manifest: Manifest, judged: _J
         sha256="",
         signatures=(judged.verdict.signature,),
         coverage=Coverage(
-            payload=(document.covered,),
-            uncovered=() if reached else (document.covered,),
+            payload=whole,
+            uncovered=() if bound else whole,
+            undecided=whole if bound and manifest.children else (),  # which name further files
             metadata=fields if reached else (),
             unprotected_metadata=beside if reached else (*fields, *beside),
-            size_bound=reached,
+            size_bound=None if bound and manifest.children else bound,
         ),
         images=tuple(_image(file, manifest, judged) for file in manifest.files),
         version=Version(
@@ -355,5 +358,6 @@ FORMAT: Final = Format(
     title="Azure Device Update manifest (.json)",
     detect=_detect,
     parse=_parse,
+    companions={"*": "the files that the manifest names, by their names"},
     references=("Azure/iot-hub-device-update docs/agent-reference", "RFC 7515", "RFC 7517"),
 )

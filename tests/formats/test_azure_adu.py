@@ -271,6 +271,27 @@ def test_what_a_manifest_lacks_is_told(change: Any, code: str) -> None:
     assert codes(opened(json.dumps({**json.loads(TEXT), **change}).encode())) == {"unsigned", code}
 
 
+def test_a_signed_manifest_covers_no_file_without_a_digest_and_nothing_that_a_further_manifest_names(
+    made: Keys,
+) -> None:
+    value = json.loads(TEXT)
+    for change in ("digest", "child"):
+        changed = json.loads(TEXT)
+        if change == "digest":
+            changed["files"]["f1"] = {"fileName": "script.sh", "sizeInBytes": 5}
+        else:
+            changed["instructions"]["steps"].append({"type": "reference", "detachedManifestFileId": "f0"})
+        for manifest_ in (value, changed):
+            text = json.dumps(manifest_)
+            data = deployment(text, signed(text, made.root, made.signer))
+            found = opened(data, made.public(made.root), companions={"firmware.bin": IMAGE})
+            assert found.signatures[0].outcome is Outcome.VALID
+            expected = ((), ()) if manifest_ is value else ((), found.coverage.payload)
+            open_ = (found.coverage.uncovered, found.coverage.undecided)
+            assert open_ == (expected if change == "child" else expected[::-1])
+            assert found.coverage.size_bound is (True if manifest_ is value else None if change == "child" else False)
+
+
 def test_related_files_and_reference_steps_are_listed() -> None:
     value = json.loads(TEXT)
     value["files"]["f0"]["relatedFiles"] = {"d0": {"fileName": "delta", "hashes": {}}, "d1": 5}
