@@ -322,13 +322,13 @@ def _uncovered(update: _Update) -> Iterator[Span]:
     broken = any(_broken_partition(update, partition) for partition in payload.partitions)
     if broken or update.metadata.refuted or update.whole.refuted:
         yield from whole
-    elif update.whole.reaching:
+    elif update.whole.valid or (update.whole.reaching and not update.metadata.valid):
         yield from _merged(
             partition.operations[number].span
             for partition in payload.partitions
             for number in _differing(update, partition.name)
         )
-    elif update.metadata.reaching:
+    elif update.metadata.reaching:  # beside a valid one, a payload signature by an unknown key may be a stranger's
         yield from _without(payload.data, _merged(_good(update)))
     else:
         yield from whole

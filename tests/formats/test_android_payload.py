@@ -331,3 +331,16 @@ def test_the_recomputed_limit_leaves_small_partitions_alone(monkeypatch: pytest.
     assert boot.digests[-1].matches is True
     assert system.digests[-1].matches is None
     assert vendor.note.startswith("putting all partitions together")
+
+
+def test_data_without_a_digest_are_not_covered_by_a_payload_signature_that_no_key_can_judge(folder: Path) -> None:
+    """The vendor's metadata and its signature, with other data and a payload signature that a stranger made."""
+    bare = Part("boot", BOOT, [Step(REPLACE, BOOT, [(0, len(BOOT) // BLOCK)], digest=b"")], new_hash=b"")
+    sign, other = signing(folder / "signer.pem"), signing(KEYS / "sensor-signing.pem", EC_WIDTH)
+    data = Build([bare], [sign], [other]).build()
+    artifact = opened(data, folder / "signer.pem")
+    assert outcomes(artifact) == ["valid", "key_unknown"]
+    assert artifact.coverage.uncovered == (artifact.coverage.payload[1],)
+    both = opened(data, folder / "signer.pem", KEYS / "sensor-signing.pem")
+    assert outcomes(both) == ["valid", "valid"]
+    assert both.coverage.uncovered == ()
