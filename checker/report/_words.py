@@ -20,6 +20,11 @@ VERDICTS: Final[Mapping[Verdict, str]] = {
 
 DESCRIBED: Final = "described only (○), nothing shown"
 
+LETTER_ONLY: Final = (
+    "the table's words for a higher tier are met, but what they stand for is not: a quantum computer could still break "
+    "what protects the update, so that tier is refused"
+)
+
 FIXES: Final[Mapping[str, str]] = {
     "fail": "If it fails",
     "unknown": "If it is not proven",

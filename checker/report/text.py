@@ -49,7 +49,7 @@ def summary(assessment: Assessment, *, colour: bool, width: int) -> str:
         width: columns of the terminal; no line is longer, but for widths below 60.
     """
     page = _Page(colour=colour, width=max(width, _NARROWEST))
-    parts = (_head, _rows, _fixes, _contradictions, _foot)
+    parts = (_head, _rows, _fixes, _contradictions, _letter_only, _foot)
     lines = [line for part in parts for line in part(assessment, page)]
     return "\n".join(lines) + "\n"
 
@@ -175,6 +175,16 @@ def _contradictions(assessment: Assessment, page: _Page) -> Iterator[str]:
     for item in found:
         said = plain.sentence(item.row.contradiction)
         yield from page.lines(said, first=f"{_INDENT}{one_line(item.title)}: ", indent=_INDENT * 2, most=_MOST)
+    if found:
+        yield ""
+
+
+def _letter_only(assessment: Assessment, page: _Page) -> Iterator[str]:
+    """Say in words of the reader's, not of the field, that a tier is met by name alone (criteria.md R8)."""
+    found = [item for item in view.views(assessment) if item.row.letter_only]
+    for item in found:
+        first = f"{one_line(item.title)}, letter only: "
+        yield from page.lines(f"{words.LETTER_ONLY}.", "yellow", first=first, indent=_INDENT * 2)
     if found:
         yield ""
 
