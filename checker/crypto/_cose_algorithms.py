@@ -170,7 +170,7 @@ EC2_CURVES: Final[Mapping[int, tuple[str, int]]] = {  # RFC 9053 7.1.1: curve, b
     2: ("ec-p384", 48),
     3: ("ec-p521", 66),
 }
-OKP_CURVES: Final[Mapping[int, str]] = {4: "x25519", 5: "x448"}
+OKP_CURVES: Final[Mapping[int, str]] = {4: "x25519", 5: "x448", 6: "ed25519"}
 COORDINATES: Final[Mapping[str, int]] = {
     **dict(EC2_CURVES.values()),
     "ec-secp256k1": 32,

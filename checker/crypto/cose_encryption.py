@@ -188,13 +188,22 @@ def ephemeral(headers: Headers) -> PublicShare:
     item = headers.find(_EPHEMERAL)
     if item is None:
         raise FormatError("there is none", field="ephemeral key")
-    key = item.map("ephemeral key")
+    return public_share(item)
+
+
+def public_share(item: Item) -> PublicShare:
+    """Return the public key of a COSE_Key map (RFC 9052 7, RFC 9053 7.1, 7.2).
+
+    Raises:
+        FormatError: it is no key of a curve that is known here.
+    """
+    key = item.map("COSE_Key")
     kind, curve = (_number(key.get(label), item) for label in (_KTY, _CRV))
     x = _coordinate(key.get(_X), item)
     if kind == _OKP and curve in OKP_CURVES:
         return PublicShare(OKP_CURVES[curve], x)
     if kind != _EC2 or curve not in EC2_CURVES or len(x) > EC2_CURVES[curve][1]:
-        raise FormatError(f"key type {kind} on curve {curve}", offset=item.span.start, field="ephemeral key")
+        raise FormatError(f"key type {kind} on curve {curve}", offset=item.span.start, field="COSE_Key")
     name, size = EC2_CURVES[curve]
     y = key.get(_Y)
     if y is not None and y.number is None and y.content.size == 0:  # a sign bit: true or false
@@ -204,14 +213,14 @@ def ephemeral(headers: Headers) -> PublicShare:
 
 def _number(item: Item | None, key: Item) -> int:
     if item is None or item.number is None:
-        raise FormatError("kind or curve is no number", offset=key.span.start, field="ephemeral key")
+        raise FormatError("kind or curve is no number", offset=key.span.start, field="COSE_Key")
     return item.number
 
 
 def _coordinate(item: Item | None, key: Item) -> bytes:
     if item is None:
-        raise FormatError("a coordinate is missing", offset=key.span.start, field="ephemeral key")
-    return item.data("ephemeral key", limit=1024)
+        raise FormatError("a coordinate is missing", offset=key.span.start, field="COSE_Key")
+    return item.data("COSE_Key", limit=1024)
 
 
 def agree(key: DecryptionKey, share: PublicShare) -> bytes:

@@ -90,6 +90,7 @@ class Envelope:
     stated: Digest | None
     signed: Item | None = field(repr=False)
     blocks: tuple[cose.Message, ...]
+    empty_blocks: int
     manifest: Item = field(repr=False)  # the byte string
 
     @property
@@ -202,7 +203,8 @@ def read_envelope(item: Item) -> Envelope:
         entries=entries,
         stated=read_digest(parts[0].wrapped("SUIT_Digest"), "SUIT_Digest") if parts else None,
         signed=parts[0] if parts else None,
-        blocks=tuple(cose.parse(part.wrapped("authentication-block")) for part in parts[1:]),
+        blocks=tuple(cose.parse(part.wrapped("authentication-block")) for part in parts[1:] if part.content.size),
+        empty_blocks=sum(not part.content.size for part in parts[1:]),
         manifest=manifest,
     )
 

@@ -32,6 +32,7 @@ class View:
     manifest_digest: bytes | None
     judged: tuple[Judged, ...]
     end: int
+    delegation: str = ""  # the keys that declared ones vouch for
 
     @property
     def matches(self) -> bool | None:

@@ -37,6 +37,9 @@ def _authentication_weaknesses(view: View) -> Iterator[Weakness]:
         if each.kind is AuthKind.MAC:
             text = "a MAC authenticates the manifest: whoever can check it can make it"
             yield Weakness(code="mac-not-signature", message=text, where=str(each.where or ""))
+    if view.envelope.empty_blocks:
+        text = f"{view.envelope.empty_blocks} authentication blocks are empty"
+        yield Weakness(code="malformed", message=text)
     stated = view.envelope.stated
     for digest in (stated, *(member.digest for member in view.manifest.severed)):
         if digest is not None and (digest.kept is not None or digest.algorithm in common.WEAK_DIGESTS):
