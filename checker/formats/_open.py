@@ -6,6 +6,8 @@ file's own SHA-256, in one pass. Then it opens the members that a known format c
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -19,6 +21,8 @@ from checker.io.limits import MAX_DEPTH
 from checker.model.artifact import Artifact, Image, Source, Weakness
 
 AUTO: Final = "auto"
+PLAINTEXT: Final = "plaintext_sha256"
+TARGET: Final = "target."  # `target.MEMBER`: which hardware target a member is for; the probes read it
 WEAKNESSES: Final = ("inner-unreadable",)
 _PACKAGE: Final = "checker.formats"
 _SHOWN: Final = 5  # names of a folder's files in an error text
@@ -73,6 +77,8 @@ def open_artifact(
         InputError: the operating system cannot read it.
     """
     chosen = detect(source, context, format_id)
+    _refuse_unknown(chosen, "companions", context.companions, chosen.companions)
+    _refuse_unknown(chosen, "options", (name for name in context.options if not _for_all(name)), chosen.options)
     if context.depth > MAX_DEPTH:
         raise LimitError(f"containers are nested deeper than MAX_DEPTH ({MAX_DEPTH})", field="depth")
     artifact = _parse(chosen, source, context, identity or identify(source))
@@ -81,6 +87,21 @@ def open_artifact(
     images = tuple(image for image, _ in opened)
     weaknesses = tuple(weakness for _, weakness in opened if weakness)
     return replace(artifact, images=images, weaknesses=artifact.weaknesses + weaknesses)
+
+
+def _for_all(name: str) -> bool:
+    """Return whether an option is read by others than the format: by probes, or wherever a plaintext is compared."""
+    return name == PLAINTEXT or name.startswith(TARGET)
+
+
+def _refuse_unknown(chosen: Format, field: str, given: Iterable[str], known: Mapping[str, str]) -> None:
+    """Refuse a misspelt option or a file that nobody would read: what is given must count, or be told."""
+    for name in given:
+        if name in known or "*" in known:
+            continue
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else f"; it reads: {', '.join(known) or 'none'}"
+        raise FormatError(f"{chosen.id} reads no {field[:-1]} {name!r}{hint}", field=field)
 
 
 def _parse(chosen: Format, source: Source, context: Context, identity: Started) -> Artifact:

@@ -332,6 +332,7 @@ FORMAT: Final = Format(
     title="Android update package (zip signed as a whole)",
     detect=_detect,
     parse=_parse,
+    options={"purpose": "the extended key usage that signers need, by name or dotted; any unless said"},
     references=(
         "AOSP bootable/recovery install/verifier.cpp",
         "AOSP build/make/tools/releasetools/ota_metadata.proto",

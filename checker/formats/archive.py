@@ -117,8 +117,6 @@ class _Judged:
 
 def _detect(source: Source, context: Context) -> bool:  # noqa: ARG001 - the contract's signature
     kind = tar_compression(source)
-    if kind == "zstd":
-        return False
     try:
         return _tar.looks_like(inflated(source, kind) if kind else source) or (not kind and _zip.looks_like(source))
     except FormatError:
@@ -454,6 +452,11 @@ FORMAT: Final = Format(
     title="zip or tar archive, with or without lists of digests and signatures",
     detect=_detect,
     parse=_parse,
+    options={
+        "purpose": "the extended key usage that signers need, by name or dotted",
+        "identity": "the identity that a sigstore certificate must name",
+        "issuer": "who must have vouched for that identity",
+    },
     references=("PKWARE APPNOTE.TXT 6.3.10", "POSIX.1-2001 pax", "GNU coreutils: cksum output modes", "RFC 7515"),
     fallback=True,
 )

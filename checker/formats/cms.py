@@ -174,5 +174,9 @@ FORMAT: Final = Format(
     title="CMS message (.p7m): signed, encrypted, or both",
     detect=_detect,
     parse=_parse,
+    options={
+        "purpose": "the extended key usage that signers need, by name or dotted; code-signing unless said",
+        "plaintext_sha256": "the SHA-256 of what was encrypted, in hex: proves a decryption that has no tag",
+    },
     references=("RFC 5652", "RFC 5083", "RFC 9629"),
 )

@@ -34,7 +34,9 @@ class Format:
 
     `detect` reads a bounded prefix (and looks at the companions' names); it never raises and never looks at the file's
     name. `fallback` formats are asked only when no other format claims a file. Only formats with
-    `folders` are asked about folders (`io.folders.FolderSource`); all are asked about files.
+    `folders` are asked about folders (`io.folders.FolderSource`); all are asked about files. `companions` and `options`
+    are everything that `parse` reads of the context by name, each with what it is; `*` stands for names that the
+    artifact itself gives. The driver refuses what a format does not know.
     """
 
     id: str
@@ -44,3 +46,5 @@ class Format:
     references: tuple[str, ...]
     fallback: bool = False
     folders: bool = False
+    companions: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)

@@ -37,6 +37,7 @@ from checker.model.terms import Outcome
 WEAKNESSES: Final = (*common.WEAKNESSES, "mac-not-signature", "trailing-data", "unauthenticated-encryption")
 _COMPANIONS: Final = ("payload", "ciphertext")
 _HEADS: Final = {encode_head(Major.TAG, number): kind for number, kind in cose.KINDS.items()}
+_KINDS: Final = {kind.lower(): kind for kind in cose.KINDS.values()}
 _SIGNED: Final = frozenset({"Sign1", "Sign", "Mac0", "Mac"})
 
 
@@ -56,7 +57,7 @@ def _item(source: Source) -> Item:
 
 def _parse(source: Source, context: Context) -> Parse:
     item = _item(source)
-    message = cose.parse(item, untagged=context.options.get("kind", ""))
+    message = cose.parse(item, untagged=_KINDS.get(context.options.get("kind", "").lower(), ""))
     content = _content(message, source, context)
     opened = Opened(Encryption(encrypted=False), (), content)
     if message.kind not in _SIGNED:
@@ -170,5 +171,7 @@ FORMAT: Final = Format(
     title="COSE message",
     detect=_detect,
     parse=_parse,
+    companions={"payload": "the content that is signed or encrypted elsewhere", "ciphertext": "the same"},
+    options={"kind": "sign1, sign, mac0, mac, encrypt0 or encrypt, where the file carries no tag"},
     references=("RFC 9052", "RFC 9053", "RFC 9459", "draft-ietf-suit-firmware-encryption-26"),
 )

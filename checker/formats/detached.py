@@ -159,6 +159,17 @@ FORMAT: Final = Format(
     title="file with a detached signature",
     detect=_detect,
     parse=_parse,
+    companions={
+        "signature": "the signature file, of any kind",
+        "certificate": "the certificate of a cosign signature",
+        "rekor": "the log entry of a cosign signature",
+    },
+    options={
+        "purpose": "the extended key usage that signers need, by name or dotted; code-signing unless said",
+        "plaintext_sha256": "the SHA-256 of what was encrypted, in hex: proves a decryption that has no tag",
+        "identity": "the identity that a sigstore certificate must name",
+        "issuer": "who must have vouched for that identity",
+    },
     references=(
         "RFC 5652",
         "RFC 5083",

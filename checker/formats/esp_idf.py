@@ -440,6 +440,11 @@ FORMAT: Final = Format(
     title="ESP-IDF image",
     detect=_detect,
     parse=_parse,
+    options={
+        "flash_address": "where in flash an encrypted image lies, such as 0x10000",
+        "flash_crypt_conf": "FLASH_CRYPT_CONFIG of the ESP32, 0x0 to 0xf",
+        "key_digest": "SHA-256 of the Secure Boot v2 keys in the fuses, hex, with commas between",
+    },
     references=(
         "espressif/esp-idf docs/en/security/secure-boot-v1.rst",
         "espressif/esp-idf docs/en/security/secure-boot-v2.rst",

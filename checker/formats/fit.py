@@ -469,6 +469,7 @@ FORMAT: Final = Format(
     title="U-Boot flattened image tree (FIT)",
     detect=_detect,
     parse=_parse,
+    companions={"control": "U-Boot's control device tree: shows which signatures are required"},
     references=(
         "u-boot/u-boot doc/usage/fit/source_file_format.rst",
         "u-boot/u-boot doc/usage/fit/signature.rst",

@@ -466,6 +466,7 @@ FORMAT: Final = Format(
     title="RAUC bundle (.raucb)",
     detect=_detect,
     parse=_parse,
+    options={"purpose": "the extended key usage that signers need, by name or dotted; code-signing unless said"},
     references=(
         "rauc/rauc docs/reference.rst",
         "rauc/rauc docs/advanced.rst",

@@ -5,7 +5,7 @@ draft-ietf-suit-update-management; RFC 9019, RFC 9124; RFC 9052.
 
 The chain of trust: a COSE signature or MAC is over the SUIT_Digest of the authentication wrapper; that digest is over
 the manifest's byte string; the manifest has the digests of severed members and of images. Everything else in the
-envelope is authenticated by nothing. Delegation chains are shown and not followed.
+envelope is authenticated by nothing. A delegation chain leads from a declared key to another one.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Final
 
 from checker.crypto import cose
+from checker.crypto.delegation import Delegated, follow
 from checker.errors import FormatError
 from checker.formats import _common as common
 from checker.formats import _suit_commands as commands
@@ -46,6 +47,7 @@ WEAKNESSES: Final = (
     "duplicate-member",
     "encryption-void",
     "mac-not-signature",
+    "malformed",
     "metadata-expired",
     "missing-digest",
     "missing-member",
@@ -73,11 +75,13 @@ def _parse(source: Source, context: Context) -> Parse:
     opened = payloads.open_payloads(plan, source, context)
     requests = {trial.request for payload in opened for trial in payload.trials if trial.request is not None}
     answers = yield list(requests)
+    delegated = _delegated(envelope, context)
     view = View(
         envelope=envelope,
         manifest=manifest,
         plan=plan,
-        signatures=_signatures(envelope, context),
+        signatures=_signatures(envelope, delegated, context),
+        delegation="" if delegated.notes else ", ".join(key.spki_sha256 for key in delegated.keys),
         manifest_digest=suit.compute(envelope.stated, envelope.manifest),
         judged=(),
         end=end,
@@ -89,17 +93,21 @@ def _parse(source: Source, context: Context) -> Parse:
 # Signatures
 
 
-def _signatures(envelope: Envelope, context: Context) -> tuple[Signature, ...]:
+def _signatures(envelope: Envelope, delegated: Delegated, context: Context) -> tuple[Signature, ...]:
     if envelope.signed is None:
         return (Signature(outcome=Outcome.ABSENT, note="the envelope has no authentication wrapper"),)
     content = envelope.signed.data("SUIT_Digest")
-    judge = cose.Judge(
-        content, context.keys, context.as_of, covers=(envelope.signed.content,), others=(SUIT_CONTEXT, None)
-    )
+    ring = replace(context.keys, keys=(*context.keys.keys, *delegated.keys))
+    judge = cose.Judge(content, ring, context.as_of, covers=(envelope.signed.content,), others=(SUIT_CONTEXT, None))
     found = [each for block in envelope.blocks for each in _of_block(block, content, judge)]
-    if suit.DELEGATION in envelope.entries:
-        found = [_delegated(each) for each in found]
+    if delegated.notes:
+        found = [_not_followed(each, delegated.notes[0]) for each in found]
     return tuple(found) or (Signature(outcome=Outcome.ABSENT, note="there is a digest, and no signature over it"),)
+
+
+def _delegated(envelope: Envelope, context: Context) -> Delegated:
+    item = envelope.entries.get(suit.DELEGATION)
+    return Delegated() if item is None else follow(item.wrapped("delegation"), context.keys, context.as_of)
 
 
 def _of_block(block: cose.Message, content: bytes, judge: cose.Judge) -> Iterator[Signature]:
@@ -114,10 +122,10 @@ def _of_block(block: cose.Message, content: bytes, judge: cose.Judge) -> Iterato
         yield replace(each, outcome=Outcome.INVALID, note=note, covers=()) if foreign else each
 
 
-def _delegated(signature: Signature) -> Signature:
+def _not_followed(signature: Signature, why: str) -> Signature:
     if signature.outcome is not Outcome.INVALID or signature.kind is AuthKind.MAC:
         return signature
-    note = "a key of the delegation chain may have made it, and chains are not followed here"
+    note = f"a key of the delegation chain may have made it, and that chain leads nowhere: {why}"
     return replace(signature, outcome=Outcome.KEY_UNKNOWN, note=note)
 
 
@@ -194,7 +202,8 @@ def _images(view: View, hardware: tuple[str, ...]) -> Iterator[Image]:
 def _coverage(view: View) -> Coverage:
     states = list(_states(view))
     fields = tuple(_steering(view))
-    outside = (*view.envelope.foreign, *(["delegation"] if suit.DELEGATION in view.envelope.entries else ()))
+    followed = suit.DELEGATION not in view.envelope.entries or view.delegation
+    outside = (*view.envelope.foreign, *(() if followed else ("delegation",)))
     sized = [
         bool(view.plan.sizes_of(judged.delivery))
         for judged in bytes_elsewhere(view)
@@ -308,7 +317,7 @@ def _facts(view: View) -> Iterator[tuple[str, str]]:
     for uri in view.plan.uris[:8]:
         yield "fetched from", uri
     if suit.DELEGATION in view.envelope.entries:
-        yield "delegation", "present, not followed"
+        yield "delegation", f"to {view.delegation}" if view.delegation else "present, and leads to no key"
     for event in view.plan.events:
         if event.command == commands.UPDATE_AUTHORIZED:
             yield "authorization", f"asked for in {event.section}"
@@ -330,6 +339,7 @@ FORMAT: Final = Format(
     title="IETF SUIT envelope",
     detect=_detect,
     parse=_parse,
+    companions={"*": "payloads by the address or the component that the manifest gives them"},
     references=(
         "draft-ietf-suit-manifest-34",
         "draft-ietf-suit-firmware-encryption-26",

@@ -483,6 +483,7 @@ FORMAT: Final = Format(
     title="SWUpdate image (.swu)",
     detect=_detect,
     parse=_parse,
+    options={"purpose": "the extended key usage that signers need, by name or dotted; code-signing unless said"},
     references=(
         "sbabic/swupdate doc/source/sw-description.rst",
         "sbabic/swupdate doc/source/signed_images.rst",

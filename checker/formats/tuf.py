@@ -143,6 +143,8 @@ FORMAT: Final = Format(
     title="TUF repository (folder) or metadata file",
     detect=_detect,
     parse=_parse,
+    companions={"root": "a root.json that another metadata file is judged by"},
+    options={"repository": "the path of the repository inside the folder"},
     references=("TUF specification 1.0.33", "TAP 15"),
     folders=True,
 )

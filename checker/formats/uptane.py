@@ -239,6 +239,7 @@ FORMAT: Final = Format(
     title="Uptane director and image repository (folder)",
     detect=_detect,
     parse=_parse,
+    options={"repository": "the path of one repository inside the folder, to judge it alone"},
     references=("Uptane Standard 2.1.0 sections 5.2 and 5.4.4", "TUF specification 1.0.33"),
     folders=True,
 )

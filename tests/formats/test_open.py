@@ -23,6 +23,7 @@ from checker.io.limits import MAX_DEPTH
 from checker.io.sources import BytesSource
 from checker.model.artifact import Artifact, Coverage, Image, Source
 from checker.model.terms import Outcome
+from tests.formats import samples
 
 FORMATS = discover("checker.formats", "FORMAT", Format)
 MCUBOOT_HEAD = struct.pack("<IIHHIIBBHII", 0x96F3B83D, 0, 32, 0, 16, 0, 1, 0, 0, 0, 0)
@@ -69,7 +70,8 @@ def test_two_claims_are_refused_with_both_names(kit: Any, imgtool: Any) -> None:
     data = imgtool().read_bytes()
     with pytest.raises(AmbiguousFormatError, match="detached, mcuboot"):
         kit.open(data, signature=b"x" * 64)
-    assert kit.open(data, signature=b"x" * 64, format_id="mcuboot").format == "mcuboot"
+    with pytest.raises(FormatError, match="reads no companion"):  # or the signature would be left out in silence
+        kit.open(data, signature=b"x" * 64, format_id="mcuboot")
     outer = kit.open(data, signature=b"x" * 64, format_id="detached")
     assert outer.images[0].inner.format == "mcuboot"
     assert outer.images[0].inner.sha256 == outer.sha256
@@ -197,3 +199,28 @@ def test_weakness_codes_are_stated_by_every_format_and_by_the_driver() -> None:
         assert codes
         assert len(set(codes)) == len(codes)
         assert all(code == code.lower() and " " not in code for code in codes)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"flahs_address": "0x1000"}, "esp-idf reads no option 'flahs_address'; did you mean 'flash_address'?"),
+        ({"colour": "red"}, "reads no option 'colour'; it reads: flash_address"),
+    ],
+)
+def test_an_option_that_the_format_does_not_know_is_refused(kit: Any, options: dict[str, str], said: str) -> None:
+    path = samples.FOLDER / "esp_idf" / "good" / "signed-v2-rsa.bin"
+    with pytest.raises(FormatError) as caught:
+        kit.open(path, options=options)
+    assert said in str(caught.value)
+
+
+def test_a_signature_beside_a_format_that_reads_none_is_refused_and_never_left_out(kit: Any) -> None:
+    path = samples.FOLDER / "mcuboot" / "good" / "signed.bin"
+    with pytest.raises(FormatError, match="mcuboot reads no companion 'signature'; it reads: none"):
+        kit.open(path, format_id="mcuboot", signature=bytes(64))
+
+
+def test_options_for_probes_are_every_formats(kit: Any) -> None:
+    path = samples.FOLDER / "mcuboot" / "good" / "signed.bin"
+    assert kit.open(path, options={"target.image": "mcu", "plaintext_sha256": "00" * 32}).format == "mcuboot"
