@@ -416,10 +416,10 @@ def _encryptions(place: _Place, artifact: Artifact) -> Iterator[Evidence]:
         yield place.fact("encryption", {"image": "", "encrypted": False})
     for item in whole or (() if own else artifact.encryption):
         yield place.fact("encryption", {"image": ""} | _encryption(item))
-    for image in own:
-        if image.encryption.encrypted or not whole:
-            pointer = str(image.span) if image.span else ""
-            yield place.about("encryption", image, _encryption(image.encryption), pointer)
+    shown = [image for image in own if image.encryption.encrypted] if whole else members if own else []
+    for image in shown:
+        pointer = str(image.span) if image.span else ""
+        yield place.about("encryption", image, _encryption(image.encryption), pointer)
 
 
 def _encryption(item: Encryption) -> dict[str, Value]:

@@ -259,6 +259,13 @@ def test_each_member_of_a_plain_container_is_judged_by_itself(lab: Any, bundle: 
     assert records(lab, "encryption") == [("cpu.img", True), ("radio.img", True)]
 
 
+def test_a_plain_member_does_not_vanish_behind_a_container_that_is_as_plain(lab: Any, bundle: Any) -> None:
+    outer, data = bundle({"cpu": b"x" * 32, "radio": b"y" * 32})
+    images = (replace(outer.images[0], encryption=AES), outer.images[1])
+    lab.artifact(replace(outer, images=images, encryption=(outer.images[1].encryption,)), data)
+    assert records(lab, "encryption") == [("cpu.img", True), ("radio.img", False)]
+
+
 def test_members_of_an_encrypted_whole_do_not_count_as_plain(lab: Any, bundle: Any) -> None:
     outer, data = bundle({"cpu": b"x" * 32})
     lab.artifact(replace(outer, encryption=(AES,)), data)
