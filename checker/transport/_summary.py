@@ -29,6 +29,7 @@ _NO_CERTIFICATE: Final = frozenset(
 )  # alerts to a client that has none (RFC 9846 6.2, RFC 5246 7.4.6)
 _REFUSING: Final = frozenset({*_NO_CERTIFICATE, 20, 43, 44, 45, 48, 49, 51})  # alerts to a client whose own is bad
 _WANTS_CERTIFICATE: Final = frozenset({400, 403, 495, 496})  # HTTP; nginx answers 400
+_BAD_REQUEST: Final = 400
 _CLASSIC: Final = ("TLSv1.2", "DTLSv1.2", "TLSv1.1", "TLSv1.0", "DTLSv1.0", "SSLv3")
 
 
@@ -150,11 +151,11 @@ def _trial(name: str, carried: Carried) -> CredentialTrial:
     if carried.ours:
         fact = Fact(answer=Answer.NOT_SHOWN, reason=carried.reason, exchanges=at)
         return CredentialTrial(credential=name, accepted=fact, handshake=handshake)
-    if carried.alert in _REFUSING:
+    if carried.alert in _REFUSING and carried.session.request is not None:
         fact = Fact(answer=Answer.NO, reason=f"{carried.reason}{', after our Finished' * carried.late}", exchanges=at)
         return CredentialTrial(credential=name, accepted=fact, refused_by="tls", handshake=handshake)
     if carried.application is not None:
-        answered = replace(carried.application.answered, exchanges=at)
+        answered = replace(_answered(carried, carried.application), exchanges=at)
         by = "application" if answered.answer is Answer.NO else ""
         return CredentialTrial(credential=name, accepted=answered, refused_by=by, handshake=handshake)
     if carried.completed and _kept(carried) and not carried.reason:
@@ -164,6 +165,13 @@ def _trial(name: str, carried: Carried) -> CredentialTrial:
     return CredentialTrial(
         credential=name, accepted=Fact(answer=Answer.NOT_SHOWN, reason=reason, exchanges=at), handshake=handshake
     )
+
+
+def _answered(carried: Carried, application: Application) -> Fact:
+    """Return whether the application served this client; a 400 is about its certificate only if one was asked for."""
+    if application.protocol == "http" and application.status == _BAD_REQUEST and carried.session.request is None:
+        return Fact(answer=Answer.NOT_SHOWN, reason="HTTP 400, and no client certificate was asked for")
+    return application.answered
 
 
 def _fresh(survey: Survey, carried: list[Carried]) -> Fact:

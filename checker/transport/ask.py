@@ -7,7 +7,6 @@ question is about what comes later in it. A half DTLS handshake ends with a fata
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
@@ -51,6 +50,7 @@ class Reply:
     first: bytes = b""
     reason: str = ""
     milliseconds: float = 0.0
+    repeated: bool = False  # the same alert came before, to the same question
 
     @property
     def hello(self) -> ServerHello | None:
@@ -198,9 +198,3 @@ def _cookie(data: bytes) -> bytes | None:
 def is_text(data: bytes) -> bool:
     """Return whether first bytes look like a text protocol's."""
     return bool(data) and sum(byte in _TEXT for byte in data) >= _TEXT_SHARE * len(data)
-
-
-def undecided(replies: Sequence[Reply]) -> Fact:
-    """Return the fact of questions that nothing decides: silence, resets and closed connections are never a no."""
-    reply = replies[-1]
-    return reply.fact(Answer.NOT_SHOWN, reply.reason or reply.kind.value)

@@ -121,7 +121,16 @@ class _Judge:
             return self._fact(yes=False)
         if not known:
             return _unshown("no anchor was declared that the chain should end at")
-        return self._fact(yes=True, reason=f"the issuer of {top.facts.subject} was not sent and is no declared anchor")
+        helpers = (*ring.intermediates, *self._own_authorities())
+        if any(item.subject_der == top.issuer_der for item in helpers):
+            return self._fact(yes=True, reason=f"the issuer of {top.facts.subject}, {top.facts.issuer}, was not sent")
+        reason = f"{top.facts.issuer}, which issued {top.facts.subject}, was not sent and is no declared anchor"
+        return _unshown(f"{reason}: an intermediate is missing, or the authority is not one of yours")
+
+    def _own_authorities(self) -> tuple[Certificate, ...]:
+        """Return the authorities above the client's identity: known, and for this question enough; never trusted."""
+        identity = self._options.identity
+        return tuple(parse_certificate(der) for der in identity.certificates[1:]) if identity is not None else ()
 
     def _path(self) -> Fact:
         chain, ring = self._verdict.chain, self._options.ring

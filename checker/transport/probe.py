@@ -15,7 +15,7 @@ from checker.crypto.certificates import instant, rfc3339
 from checker.crypto.tls import names
 from checker.crypto.tls.identity import credentials
 from checker.crypto.tls.shares import SUPPORTED
-from checker.model.endpoint import Answer, EndpointFacts, Reach
+from checker.model.endpoint import Answer, EndpointFacts, Fact, Reach
 from checker.transport import application, sessions
 from checker.transport._summary import Gathered, fill
 from checker.transport.ask import Kind, ask
@@ -82,13 +82,24 @@ class _Examination:
         found.first = await ask(run, broad(run), "what answers here?")
         reach = _REACH[found.first.kind]
         if reach is not Reach.TLS:
-            return self._facts(reach, found.first.reason)
+            return await self._other(reach, found.first.reason)
         quick = found.first.milliseconds < FAST_LINK * 1000
         everything = quick if self._options.enumerate_all is None else self._options.enumerate_all
         found.survey = Survey(run, found.first, everything=everything)
         await self._side_by_side(found.survey)
         await self._afterwards(everything=everything)
         return self._facts(*self._verdict())
+
+    async def _other(self, reach: Reach, reason: str) -> EndpointFacts:
+        """Return what a port is that does not speak TLS: some that speak plain text say so only in their own words."""
+        touch = application.plaintext(self._run.target, self._options.random, self._options.clock.now())
+        if reach not in {Reach.RESET, Reach.CLOSED, Reach.GARBAGE} or touch is None or self._run.target.datagram:
+            return self._facts(reach, reason)
+        port = self._run.target.port
+        self._found.twin, spoken = await sessions.neighbour(self._run, port, touch)
+        if spoken is None or spoken.status is None:
+            return self._facts(reach, reason)
+        return self._facts(Reach.PLAINTEXT, f"it speaks {spoken.protocol} without TLS: {spoken.text}")
 
     async def _side_by_side(self, survey: Survey) -> None:
         if self._run.target.datagram:
@@ -125,13 +136,14 @@ class _Examination:
         self._found.twin, _ = await sessions.neighbour(self._run, port, touch)
 
     async def _afterwards(self, *, everything: bool) -> None:
-        await asyncio.gather(self._more_groups(everything=everything), self._control())
+        await self._control()
+        await self._more_groups(everything=everything)
         await self._credentials()
 
     async def _more_groups(self, *, everything: bool) -> None:
         """Carry handshakes through in the post-quantum groups that were accepted; in any group, if nothing else was."""
         survey, main = self._found.survey, self._found.main
-        if survey is None or main is None or self._run.target.datagram:
+        if survey is None or main is None or survey.version_facts().get("TLSv1.3", Fact()).answer is not Answer.YES:
             return
         accepted = [names.GROUP_NUMBERS[name] for name in survey.group_offer().accepted if name in names.GROUP_NUMBERS]
         quantum = {*names.GROUP_PARTS["hybrid"], *names.GROUP_PARTS["ml-kem"]}
@@ -144,15 +156,21 @@ class _Examination:
             and names.group_name(number) not in done
         ]
         first = wanted if everything else wanted[:1]
+        if len(first) == 1 and not main.completed:
+            first *= 2  # once more, to see whether the server's values differ
         self._found.others = list(await asyncio.gather(*(self._handshake(number) for number in first)))
 
     async def _control(self) -> None:
-        """Ask the first question again where several others met nothing: a rate limiter refuses that one too."""
+        """Ask the first question again where several others met nothing: a rate limiter refuses that one too.
+
+        Where it is answered, what met silence is asked again, one question at a time.
+        """
         survey = self._found.survey
-        if survey is None:
+        if survey is None or sum(reply.kind in _UNANSWERED for reply in survey.replies()) < CONTROL_AFTER:
             return
-        if sum(reply.kind in _UNANSWERED for reply in survey.replies()) >= CONTROL_AFTER:
-            self._found.control = await ask(self._run, broad(self._run), "does it still answer?")
+        self._found.control = await ask(self._run, broad(self._run), "does it still answer?")
+        if self._found.control.kind not in _UNANSWERED and survey.silent and not self._run.target.datagram:
+            await survey.again()
 
     async def _credentials(self) -> None:
         """Try the five client credentials, where an identity is given; without one only the first handshake speaks."""

@@ -35,7 +35,12 @@ _EPHEMERAL: Final = tuple(
     for number in names.SUITE_PARTS[part]
     if names.SUITES[number].startswith("TLS_ECDHE_")
 )
+_INTERNAL_ERROR: Final = 80
 _WEAK_PRIME: Final = 2048  # bits; RFC 9325 4.1 calls shorter ones insufficient
+
+
+Question = Callable[[tuple[int, ...]], Awaitable[Reply]]
+Chosen = Callable[[Reply], int | None]
 
 
 @dataclass
@@ -43,6 +48,8 @@ class Found:
     """What one set led to: members in the order of the answers, their replies, and how the asking ended."""
 
     members: tuple[int, ...]
+    question: Question | None = None
+    chosen: Chosen | None = None
     replies: dict[int, Reply] = field(default_factory=dict)
     last: Reply | None = None
     complete: bool = False
@@ -51,6 +58,11 @@ class Found:
     def accepted(self) -> tuple[int, ...]:
         """Return the members that were accepted."""
         return tuple(self.replies)
+
+    @property
+    def silent(self) -> bool:
+        """Return whether the last question met silence."""
+        return self.last is not None and self.last.kind is Kind.TIMEOUT
 
     def answer(self, wanted: Iterable[int]) -> Fact:
         """Return whether any of these members is accepted."""
@@ -68,12 +80,9 @@ def _open(reply: Reply) -> str:
     return reply.reason or "the set was not asked to its end"
 
 
-Chosen = Callable[[Reply], int | None]
-
-
 def refuses(reply: Reply) -> bool:
-    """Return whether a reply says no: an alert that means it, or another version than the one offered."""
-    return reply.kind is Kind.ALERT and reply.alert in REFUSALS
+    """Return whether a reply says no: an alert that means it, or an internal error each time that it was asked."""
+    return reply.kind is Kind.ALERT and (reply.alert in REFUSALS or reply.repeated)
 
 
 class Survey:
@@ -105,11 +114,14 @@ class Survey:
             self._weak_curves(),
             self._sha1(),
         )
+        await self._later()
+
+    async def _later(self) -> None:
         await asyncio.gather(self._older(), self._curves12(), self._schemes12())
 
     async def _version(self, name: str) -> None:
         number = names.VERSIONS[name]
-        self.versions[name] = await ask(self.run, self.hello(number), f"does it speak {name}?")
+        self.versions[name] = await self._ask(self.hello(number), f"does it speak {name}?")
 
     def hello(self, version: int, **changes: Any) -> Hello:  # noqa: ANN401 - fields of a Hello
         """Return a broad hello of one version (or, for TLS 1.3, of that alone), with changes."""
@@ -137,15 +149,13 @@ class Survey:
             )
         return replace(plain, **changes)
 
-    async def exhaust(
-        self, found: Found, question: Callable[[tuple[int, ...]], Awaitable[Reply]], chosen: Chosen
-    ) -> Found:
+    async def exhaust(self, found: Found) -> Found:
         """Ask for any of a set until the endpoint refuses what is left, or the rounds are used up."""
-        left, asked = found.members, 0
-        while left and (self.rounds is None or asked < self.rounds):
-            reply, asked = await question(left), asked + 1
+        left, asked = tuple(item for item in found.members if item not in found.replies), 0
+        while found.question and found.chosen and left and (self.rounds is None or asked < self.rounds):
+            reply, asked = await found.question(left), asked + 1
             found.last = reply
-            member = chosen(reply)
+            member = found.chosen(reply)
             if member not in left:
                 found.complete = refuses(reply)
                 return found
@@ -154,69 +164,93 @@ class Survey:
         found.complete = not left
         return found
 
+    async def _ask(self, hello: Hello, purpose: str, *, whole_flight: bool = False) -> Reply:
+        """Ask a question; an internal error is asked again, for it may be a mishap or the way that a version is off."""
+        reply = await ask(self.run, hello, purpose, whole_flight=whole_flight)
+        if reply.kind is not Kind.ALERT or reply.alert != _INTERNAL_ERROR:
+            return reply
+        again = replace(hello, random=self.run.options.random(32))
+        second = await ask(self.run, again, f"{purpose} (again)", whole_flight=whole_flight)
+        return replace(second, repeated=second.alert == reply.alert)
+
+    @property
+    def silent(self) -> bool:
+        """Return whether some question met silence."""
+        return any(reply.kind is Kind.TIMEOUT for reply in self.replies())
+
+    async def again(self) -> None:
+        """Ask what met silence once more, one after the other: some servers serve one connection at a time."""
+        quiet = 0
+        for name in [name for name, reply in self.versions.items() if reply.kind is Kind.TIMEOUT]:
+            await self._version(name)
+            quiet = quiet + 1 if self.versions[name].kind is Kind.TIMEOUT else 0
+            if quiet >= SILENT_SETS:
+                return
+        for found in [item for item in self._every() if item.silent]:
+            await self.exhaust(found)
+            quiet = quiet + 1 if found.silent else 0
+            if quiet >= SILENT_SETS:
+                return
+        await self._later()
+
     async def _suites(self, version: str) -> None:
         number = names.VERSIONS[version]
-        self.sets[version] = {name: Found(members) for name, members in SETS.items()}
 
-        def asker(name: str) -> Callable[[tuple[int, ...]], Awaitable[Reply]]:
+        def chosen(reply: Reply) -> int | None:
+            return reply.suite if reply.hello is not None and reply.hello.version == number else None
+
+        def asker(name: str) -> Question:
             flight = name in {"psk", "ffdhe"}  # for the identity hint and the prime, which come later in the flight
-            return lambda left: ask(
-                self.run,
+            return lambda left: self._ask(
                 self.hello(number, suites=(*left, names.RENEGOTIATION_SCSV), compression=(0,)),
                 f"does it accept any of {len(left)} suites ({name}) in {version}?",
                 whole_flight=flight and len(left) == len(SETS[name]),
             )
 
-        def chosen(reply: Reply) -> int | None:
-            return reply.suite if reply.hello is not None and reply.hello.version == number else None
-
-        await asyncio.gather(*(self.exhaust(found, asker(name), chosen) for name, found in self.sets[version].items()))
+        self.sets[version] = {name: Found(members, asker(name), chosen) for name, members in SETS.items()}
+        await asyncio.gather(*(self.exhaust(found) for found in self.sets[version].values()))
 
     async def _older(self) -> None:
         """Name the suites of versions below TLS 1.2, where the endpoint speaks them."""
-        spoken = [name for name in ("SSLv3", "TLSv1.0", "TLSv1.1") if self.speaks(name).answer is Answer.YES]
-        await asyncio.gather(*(self._suites(name) for name in spoken))
+        older = [name for name in ("SSLv3", "TLSv1.0", "TLSv1.1") if name not in self.sets]
+        await asyncio.gather(*(self._suites(name) for name in older if self.speaks(name).answer is Answer.YES))
 
     async def _suites13(self) -> None:
-        found = Found(names.TLS13_SUITES)
-        self.sets["TLSv1.3"] = {"tls13": found}
-        await self.exhaust(
-            found,
-            lambda left: ask(
-                self.run,
-                self.hello(TLS13, suites=left),
-                f"does it accept any of {len(left)} suites of TLS 1.3?",
+        found = Found(
+            names.TLS13_SUITES,
+            lambda left: self._ask(
+                self.hello(TLS13, suites=left), f"does it accept any of {len(left)} suites of TLS 1.3?"
             ),
             lambda reply: reply.suite if reply.hello is not None and reply.hello.version == TLS13 else None,
         )
+        self.sets["TLSv1.3"] = {"tls13": found}
+        await self.exhaust(found)
 
     async def _group_set(self, title: str, parts: tuple[str, ...]) -> None:
-        found = Found(tuple(number for part in parts for number in names.GROUP_PARTS[part]))
-        self.groups[title] = found
-        await self.exhaust(
-            found,
-            lambda left: ask(
-                self.run,
-                self.hello(TLS13, groups=left),
-                f"does it accept any of {len(left)} {title} groups in TLS 1.3?",
+        self.groups[title] = Found(
+            tuple(number for part in parts for number in names.GROUP_PARTS[part]),
+            lambda left: self._ask(
+                self.hello(TLS13, groups=left), f"does it accept any of {len(left)} {title} groups in TLS 1.3?"
             ),
             lambda reply: reply.group if reply.retry is not None else None,
         )
+        await self.exhaust(self.groups[title])
 
     async def _weak_curves(self) -> None:
-        self.groups["weak"] = await self._curves(Found(names.WEAK_CURVES), "weak curves")
+        self.groups["weak"] = self._curves(names.WEAK_CURVES, "weak curves")
+        await self.exhaust(self.groups["weak"])
 
     async def _curves12(self) -> None:
         """Name the curves of a TLS 1.2 server that does not speak TLS 1.3."""
         if self.speaks("TLSv1.3").answer is Answer.YES or self.speaks("TLSv1.2").answer is not Answer.YES:
             return
-        self.groups["classical"] = await self._curves(Found(names.CURVES), "curves")
+        self.groups["classical"] = self._curves(names.CURVES, "curves")
+        await self.exhaust(self.groups["classical"])
 
-    async def _curves(self, found: Found, title: str) -> Found:
-        return await self.exhaust(
-            found,
-            lambda left: ask(
-                self.run,
+    def _curves(self, members: tuple[int, ...], title: str) -> Found:
+        return Found(
+            members,
+            lambda left: self._ask(
                 self.hello(TLS12, groups=left, suites=_EPHEMERAL, compression=(0,)),
                 f"does it accept any of {len(left)} {title} in TLS 1.2?",
                 whole_flight=True,
@@ -225,17 +259,18 @@ class Survey:
         )
 
     async def _sha1(self) -> None:
-        self.sha1 = await self._signatures(Found(names.SHA1_SCHEMES), "with SHA-1")
+        self.sha1 = self._signatures(names.SHA1_SCHEMES, "with SHA-1")
+        await self.exhaust(self.sha1)
 
     async def _schemes12(self) -> None:
-        if self.rounds is None and self.speaks("TLSv1.2").answer is Answer.YES:
-            self.schemes = await self._signatures(Found(names.MODERN_SCHEMES), "with SHA-256 and better")
+        if self.schemes is None and self.rounds is None and self.speaks("TLSv1.2").answer is Answer.YES:
+            self.schemes = self._signatures(names.MODERN_SCHEMES, "with SHA-256 and better")
+            await self.exhaust(self.schemes)
 
-    async def _signatures(self, found: Found, title: str) -> Found:
-        return await self.exhaust(
-            found,
-            lambda left: ask(
-                self.run,
+    def _signatures(self, members: tuple[int, ...], title: str) -> Found:
+        return Found(
+            members,
+            lambda left: self._ask(
                 self.hello(TLS12, schemes=left, suites=_SIGNED, compression=(0,)),
                 f"does it sign by any of {len(left)} schemes {title} in TLS 1.2?",
                 whole_flight=True,
@@ -257,22 +292,23 @@ class Survey:
         self.sets[version] = {name: Found(members) for name, members in SETS.items()}
         silent = 0
         for name, found in self.sets[version].items():
-            if silent >= SILENT_SETS:
-                return
             for at in range(0, len(found.members), DATAGRAM_SUITES):
-                part = Found(found.members[at : at + DATAGRAM_SUITES])
-                await self.exhaust(part, self._datagram_asker(version, name), lambda reply: reply.suite)
+                part = Found(
+                    found.members[at : at + DATAGRAM_SUITES],
+                    self._datagram_asker(version, name),
+                    lambda reply: reply.suite,
+                )
+                await self.exhaust(part)
                 found.replies |= part.replies
                 found.complete = part.complete and (at == 0 or found.complete)
                 found.last = part.last
-                silent = silent + 1 if part.last is not None and part.last.kind is Kind.TIMEOUT else 0
+                silent = silent + 1 if part.silent else 0
                 if silent >= SILENT_SETS:
                     found.complete = False
-                    break
+                    return
 
-    def _datagram_asker(self, version: str, name: str) -> Callable[[tuple[int, ...]], Awaitable[Reply]]:
-        return lambda left: ask(
-            self.run,
+    def _datagram_asker(self, version: str, name: str) -> Question:
+        return lambda left: self._ask(
             self.hello(names.VERSIONS[version], suites=left),
             f"does it accept any of {len(left)} suites ({name}) in {version}?",
             whole_flight=name == "psk",
@@ -304,10 +340,14 @@ class Survey:
 
     def replies(self) -> list[Reply]:
         """Return every reply there is."""
-        every = [found for by_set in self.sets.values() for found in by_set.values()]
-        every += [*self.groups.values(), *(item for item in (self.sha1, self.schemes) if item is not None)]
-        sets = [reply for found in every for reply in (*found.replies.values(), found.last) if reply is not None]
+        sets = [
+            reply for found in self._every() for reply in (*found.replies.values(), found.last) if reply is not None
+        ]
         return [self.first, *self.versions.values(), *sets]
+
+    def _every(self) -> list[Found]:
+        every = [found for by_set in self.sets.values() for found in by_set.values()]
+        return [*every, *self.groups.values(), *(item for item in (self.sha1, self.schemes) if item is not None)]
 
     def version_facts(self) -> Mapping[str, Fact]:
         """Return what is known of each version that was asked for."""

@@ -133,11 +133,13 @@ class _Courier:
         while not self._client.completed:
             await self._pump(link)
         self._finished = self._run.now()
-        self._confirmed = not self._client.session.tls13
-        if self._plan.touch is not None:
-            await self._touch(link, self._plan.touch)
-        elif self._client.session.tls13 and self._plan.resume is None:
+        session = self._client.session
+        self._confirmed = not session.tls13
+        # Whoever asked for a certificate may refuse us now; a request that it never reads would hide its alert.
+        if session.tls13 and self._plan.resume is None and (self._plan.touch is None or session.request is not None):
             await self._aftermath(link)
+        if self._plan.touch is not None and not self._client.closed:
+            await self._touch(link, self._plan.touch)
         if isinstance(self._client, LibraryClient):
             await self._send(link, self._client.close())
 
@@ -155,7 +157,13 @@ class _Courier:
         """Wait a moment for what TLS 1.3 says after our Finished: a ticket, or an alert that refuses us."""
         until = self._run.now() + AFTERMATH
         while not self._client.session.tickets and not self._client.received and self._run.now() < until:
-            await self._pump(link, until - self._run.now())
+            try:
+                await self._pump(link, max(0.0, until - self._run.now()))
+            except LinkError as error:
+                if error.kind != "timeout":
+                    raise
+                link.recording.ended = ""
+                return
         self._confirmed = True
 
     async def _pump(self, link: Link, limit: float | None = None) -> None:

@@ -167,7 +167,8 @@ class Watcher:
             if len(self.protected) < 256:  # noqa: PLR2004 - a handshake has a few records; MAX_FLIGHT bounds the rest
                 self.protected.append(record)
         elif record.kind == records.CHANGE_CIPHER:
-            self._clear = self.session.tls13  # below TLS 1.3 everything after it is protected
+            # Below TLS 1.3 everything after it is protected; there it only pleases middleboxes (RFC 9846 D.4).
+            self._clear = self.session.tls13 or self.session.retry is not None
         elif record.kind == records.ALERT and self._clear and not record.epoch:
             fatal, number = messages.alert(record.payload)
             self.alert = number if fatal else self.alert  # a warning, as for an unknown name, ends nothing
