@@ -86,12 +86,13 @@ class Walk:
             FormatError: a sequence is damaged.
             LimitError: the sequences ask for more than `MAX_STEPS`.
         """
-        start = _State((0,), {index: {} for index in self.manifest.names})
+        first = tuple(index for index in (0,) if index in self.manifest.names)
+        start = _State(first, {index: {} for index in self.manifest.names})
         if self.manifest.shared is not None:
             self._sequence(self.manifest.shared, start, "shared-sequence", 0)
         for name, item in self.manifest.sequences.items():
             state = self._copied(start, item)
-            state.current = (0,)
+            state.current = first
             self._sequence(item, state, name, 0)
         return self.events
 
