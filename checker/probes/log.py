@@ -23,7 +23,7 @@ from checker.io.limits import MAX_LOG
 from checker.model.artifact import Inexpressible
 from checker.model.evidence import Evidence, Expectation, Origin, Value
 from checker.model.terms import Method, Reason, Step
-from checker.probes import _dsse, _facts, _keyfiles, _order
+from checker.probes import _dsse, _facts, _keyfiles, _order, _tags
 from checker.probes._events import Event, LogText, read, strict_json
 from checker.probes._installed import Bytes, Range, resistant, same_hex
 from checker.probes._records import expect, fact, gap, log_subject, one_line, path_of, undeclared
@@ -392,7 +392,8 @@ class _Log:
         said: Mapping[str, Any] = event.values.get("hash") or {}
         keyed = said.get("keyed", "none")
         plain = keyed == "none" and "signature" not in said and bool(said)
-        found = self.bytes.equal(said["name"], said["value"], places) if plain else None
+        tag = _tags.tagged(self.context, self.opened, said, places) if keyed in _tags.KEYED else _tags.Tagged()
+        found = self.bytes.equal(said["name"], said["value"], places) if plain else tag.places
         seen.update((item.image, item.target) for item in found or ())
         target = step.target or _sole({item.target for item in found or ()})
         if not target and not self.alone:
@@ -406,8 +407,8 @@ class _Log:
             "hash": _facts.hash_values(str(said["name"])) if plain else _named(said),
             "hash_matches": None if found is None else bool(found),
             "keyed": keyed if said else None,
-            "key_unique": self.key_unique(said),
-            "tag_bits": said.get("tag_bits"),
+            "key_unique": self.key_unique(said) if tag.own is None else tag.own,
+            "tag_bits": _tag_bits(said),
             "hash_based_signature": said.get("signature") not in {None, "ml-dsa"} if said else None,
             "reference_authentic": _authentic(found, said),
             "reference_quantum_resistant": all(resistant(item) for item in found) if found else None,
@@ -473,6 +474,13 @@ def _same(item: Opened, ref: LogRef) -> bool:
 def _named(said: Mapping[str, Any]) -> dict[str, Value] | None:
     """Return the name of a keyed authenticator or signature; it has no strength as a hash."""
     return {"name": str(said["name"]).lower()} if said else None
+
+
+def _tag_bits(said: Mapping[str, Any]) -> int | None:
+    """Return the length of a tag: as it is said, and no more than the log shows of it."""
+    if "tag_bits" not in said:
+        return None
+    return min(int(said["tag_bits"]), len(said["value"]) * 4)
 
 
 def _failed(event: Event) -> bool:
