@@ -7,7 +7,7 @@ never a signature. Certificates of `x5chain` (RFC 9360) count only with a path t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -99,7 +99,9 @@ def _unknown(number: int) -> str:
 
 @dataclass
 class Judge:
-    """Judges signatures over one content with what was declared. A key that verified one signer is not another's.
+    """Judges signatures over one content with what was declared.
+
+    A declared key that verified one signer says nothing against another one whose signature it does not verify.
 
     `external_aad` is the application's own (RFC 9052 4.3), `spans` what the signatures cover directly, `others` are
     values of SuppPubInfo.other that a recipient of a MAC key may use.
@@ -145,7 +147,7 @@ class Judge:
         chain = _chain(signer.headers)
         if chain:
             return self._by_certificate(signer, data, chain, blank)
-        keys = [key for key in self._candidates() if key.facts.algorithm in algorithm.kinds]
+        keys = [key for key in self.ring.verifiers if key.facts.algorithm in algorithm.kinds]
         unusable: UnsupportedAlgorithmError | None = None
         for key in keys:
             try:
@@ -159,10 +161,7 @@ class Judge:
             return with_one_time(_by(blank, key, Outcome.VALID), key, signer.end)
         if unusable is not None:
             raise unusable
-        return _unmatched(blank, keys)
-
-    def _candidates(self) -> Iterable[PublicKey]:
-        return (key for key in self.ring.verifiers if key.spki_sha256 not in self.used)
+        return _unmatched(blank, [key for key in keys if key.spki_sha256 not in self.used])
 
     def _by_certificate(self, signer: Party, data: bytes, chain: Sequence[Certificate], blank: Signature) -> Signature:
         leaf = chain[0]

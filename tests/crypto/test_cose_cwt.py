@@ -125,3 +125,15 @@ def test_a_recipient_tells_how_its_key_travels(case: dict[str, Any]) -> None:
         assert keys
         none, unopened = cose_encryption.open_recipient(recipient, wanted, KeyRing.empty())
         assert (none, unopened.unwrapped, unopened.algorithm) == ((), None, transport)
+
+
+def test_one_key_may_sign_twice_and_says_nothing_against_a_stranger() -> None:
+    both = next(case for case in DATA["cases"] if case["kind"] == "signatures")
+    alone = {**both, "keys": both["keys"][:1]}
+    outcomes = [each.outcome for each in judged(alone, bytes.fromhex(both["cose"]))]
+    assert outcomes == [Outcome.VALID, Outcome.KEY_UNKNOWN]
+    tag = cbor2.loads(bytes.fromhex(both["cose"]))
+    parts = list(tag.value)
+    parts[3] = [parts[3][0], parts[3][0]]
+    again = cbor2.dumps(cbor2.CBORTag(98, parts))
+    assert [each.outcome for each in judged(alone, again)] == [Outcome.VALID, Outcome.VALID]
