@@ -293,7 +293,8 @@ def _others(entry: Entry, named: set[str]) -> list[str]:
     found = {
         path for path in entry.folder.rglob("*") if path.suffix in {".pem", ".ed25519"} and "pki/LVFS" not in str(path)
     }
-    names = {str(path.relative_to(entry.folder)) for path in found} - {entry.name}
+    same = {(entry.folder / name).read_bytes() for name in named}  # another file of the same key is no other key
+    names = {str(path.relative_to(entry.folder)) for path in found if path.read_bytes() not in same} - {entry.name}
     return sorted(names - named)
 
 

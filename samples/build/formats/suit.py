@@ -193,6 +193,7 @@ def _signatures() -> Iterator[tuple[str, Callable[[], bytes]]]:
     good = suit.packed(PLAN, ES256)
     yield "no-authentication", lambda: _without(good, 2)
     yield "digest-without-signature", lambda: suit.packed(PLAN)
+    yield "empty-block", lambda: suit.packed(PLAN, ES256, lambda _: b"")
     yield "signature-bit-flipped", lambda: flipped(good, good.index(b"\xf6\x58\x40") + 40)
     yield "signed-by-a-stranger", _by(suit.sign1(load(STRANGER)))
     yield "manifest-bit-flipped", lambda: flipped(good, good.index(suit.CLASS) + 3)
