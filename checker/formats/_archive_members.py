@@ -145,8 +145,8 @@ def read_container(source: Source) -> Container:
 
 
 def _read_zip(source: Source, room: Room) -> Container:
-    archive = _zip.read(source)
-    total = sum(member.size for member in archive.members if member.method == _zip.DEFLATED)
+    archive = _zip.read(source, _zip.MODERN)
+    total = sum(member.size for member in archive.members if member.inflated)
     if isinstance(source, Inner) and not room.take(total):
         raise LimitError(f"there is no room to decompress {total} more bytes inside archives", field="zip")
     files = tuple(_zip_entry(archive, member) for member in archive.members if member.kind != "folder")
@@ -164,14 +164,14 @@ def _zip_entry(archive: _zip.Archive, member: _zip.Member) -> Entry:
         content=archive.open(member) if member.readable else None,
         why=member.why,
         crc32=member.crc32 if member.readable else None,
-        cost=member.size if member.method == _zip.DEFLATED else 0,
+        cost=member.size if member.inflated else 0,
         member=member if member.readable else None,
     )
 
 
 def _read_tar(source: Source, kind: str, limit: int) -> Container:
     content = inflated(source, kind, limit) if kind else source
-    form = {"gzip": "tar.gz", "xz": "tar.xz", "bzip2": "tar.bz2"}.get(kind, "tar")
+    form = {"gzip": "tar.gz", "xz": "tar.xz", "bzip2": "tar.bz2", "zstd": "tar.zst"}.get(kind, "tar")
     files: list[Entry] = []
     oddities: list[Weakness] = []
     end = 0

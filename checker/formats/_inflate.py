@@ -1,7 +1,7 @@
-"""Compressed data as a source: gzip (RFC 1952), xz, bzip2 and raw deflate (RFC 1951) are decompressed as they are read.
+"""Compressed data as a source: gzip (RFC 1952), xz, bzip2, zstd (RFC 8878) and raw deflate (RFC 1951).
 
-A few read positions are kept, so that several readers, each going forward, do not start again for each other; a read
-that lies behind all of them starts at the beginning.
+They are decompressed as they are read. A few read positions are kept, so that several readers, each going forward, do
+not start again for each other; a read that lies behind all of them starts at the beginning.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from checker.errors import FormatError, LimitError
+from checker.formats import _zstd
 from checker.io.limits import CHUNK, MAX_HEADER
 from checker.model.artifact import Source, Span
 
-MAX_INFLATED: Final = 4 * 1024**3  # bytes of one decompressed payload: gzip makes 1000 of one, xz 7000
+MAX_INFLATED: Final = 4 * 1024**3  # bytes of one decompressed payload: gzip makes 1000 of one, xz 7000, zstd 30000
 XZ_MEMORY: Final = 128 * 1024**2  # bytes that one xz stream may ask for; `xz -9` needs 65 MiB
-MAGICS: Final = {"gzip": b"\x1f\x8b", "xz": b"\xfd7zXZ\x00", "zstd": b"\x28\xb5\x2f\xfd"}
+MAGICS: Final = {"gzip": b"\x1f\x8b", "xz": b"\xfd7zXZ\x00"}
 _BZIP2: Final = b"BZh"  # not in `MAGICS`: only archives of unknown origin use it
 _ZLIB: Final = {"gzip": 31, "deflate": -15}  # zlib's window bits; these leave unread input in `unconsumed_tail`
 _CURSORS: Final = 4
@@ -29,12 +30,16 @@ _HEAD: Final = 64 * 1024  # decompressed bytes that are kept: formats look at a 
 
 def compression(head: bytes) -> str:
     """Return `gzip`, `xz` or `zstd` by the first bytes, or nothing."""
+    if _zstd.is_frame(head):  # maybe one that is skipped
+        return "zstd"
     return next((name for name, magic in MAGICS.items() if head.startswith(magic)), "")
 
 
 def _decompressor(kind: str) -> Any:  # noqa: ANN401 - zlib's and lzma's objects have no common type
     if kind in _ZLIB:
         return zlib.decompressobj(_ZLIB[kind])
+    if kind == "zstd":
+        return _zstd.Decompressor()
     return bz2.BZ2Decompressor() if kind == "bzip2" else lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
 
 
@@ -82,17 +87,18 @@ class _Cursor:
     def _step(self) -> None:
         if self.running is None:
             self.running = _decompressor(self.kind)
-        if not self.pending and (self.kind in _ZLIB or self.running.needs_input):
+        asked = not self.pending and (self.kind in _ZLIB or self.running.needs_input)
+        if asked:
             self.pending = self._input()
         given = self.pending
         try:
             self.ready = self.running.decompress(given, CHUNK)
-        except (zlib.error, lzma.LZMAError, OSError, EOFError, MemoryError) as error:
+        except (zlib.error, lzma.LZMAError, OSError, EOFError, MemoryError, ValueError) as error:
             raise self._error(f"is damaged: {error}") from error
         self.pending = self.running.unconsumed_tail if self.kind in _ZLIB else b""
         if self.running.eof:
             self._next_stream()
-        elif not given and not self.ready:
+        elif asked and not given and not self.ready:
             raise self._error("ends before its last block")
 
     def _input(self) -> bytes:
@@ -108,6 +114,10 @@ class _Cursor:
         stored, magic = self.running.unused_data, MAGICS.get(self.kind, _BZIP2)
         if self.kind == "deflate":  # one stream; its container says where it ends
             self.ended = True
+            return
+        if self.kind == "zstd":  # nothing but frames may follow a frame: the tool refuses even zeros
+            self.running, self.pending = None, self._input()
+            self.ended = not self.pending
             return
         rest = stored.lstrip(b"\0")
         padded = len(rest) < len(stored)
@@ -129,7 +139,7 @@ class Inflated:
 
     parent: Source = field(repr=False)
     span: Span
-    kind: str  # gzip | xz | bzip2 | deflate
+    kind: str  # gzip | xz | bzip2 | zstd | deflate
     size: int = MAX_INFLATED
     _cursors: list[_Cursor] = field(default_factory=list, repr=False, compare=False)
     _head: list[bytes] = field(default_factory=list, repr=False, compare=False)

@@ -61,10 +61,8 @@ class Layout:
     places: Mapping[int, tuple[_tar.Member, ...]]
     stated: Mapping[str, str]
     augmented: Mapping[str, str]
-    header: Header | None
-    header_note: str
+    header: Header
     files: tuple[File, ...]
-    closed: Mapping[str, str]  # data archives that cannot be read, and why
     end: int  # of the last member
 
     def one(self, place: int) -> _tar.Member | None:
@@ -92,8 +90,7 @@ def read_layout(source: Source) -> Layout:
         texts[place] = Reader(source, member.span.start, member.span.end).take(member.span.size, member.name)
     if AT_VERSION not in texts or AT_MANIFEST not in texts:
         raise FormatError("there is no version or no manifest", field="tar")
-    header, note = _read_header(source, next(iter(places.get(AT_HEADER, ())), None))
-    files, closed = _files(source, places.get(AT_DATA, ()))
+    header = _read_header(source, next(iter(places.get(AT_HEADER, ())), None))
     return Layout(
         version=read_version(texts[AT_VERSION]),
         manifest=places[AT_MANIFEST][0],
@@ -101,9 +98,7 @@ def read_layout(source: Source) -> Layout:
         stated=read_manifest(texts[AT_MANIFEST], MANIFEST),
         augmented=read_manifest(texts[AT_AUGMENT], AUGMENT) if AT_AUGMENT in texts else {},
         header=header,
-        header_note=note,
-        files=files,
-        closed=closed,
+        files=_files(source, places.get(AT_DATA, ())),
         end=end,
     )
 
@@ -124,36 +119,30 @@ def _places(source: Source) -> tuple[dict[int, tuple[_tar.Member, ...]], int]:
     return places, end
 
 
-def _read_header(source: Source, member: _tar.Member | None) -> tuple[Header | None, str]:
-    """Return what the header archive says, or why it cannot be read."""
+def _read_header(source: Source, member: _tar.Member | None) -> Header:
+    """Return what the header archive says."""
     if member is None:
         raise FormatError("there is no header archive", field="tar")
     kind = compression(source.read(member.span.start, 8))
-    if kind == "zstd":
-        return None, f"cannot read {member.name}: zstd"
     if kind:
-        return read_header(BytesSource(member.name, inflate(source, member.span, kind))), ""
+        return read_header(BytesSource(member.name, inflate(source, member.span, kind)))
     if member.span.size > MAX_HEADER:
         raise LimitError(f"more than MAX_HEADER ({MAX_HEADER}) bytes", offset=member.span.start, field=member.name)
-    return read_header(Window(source, member.name, member.span.start, member.span.size)), ""
+    return read_header(Window(source, member.name, member.span.start, member.span.size))
 
 
-def _files(source: Source, archives: Iterable[_tar.Member]) -> tuple[tuple[File, ...], dict[str, str]]:
-    """Return the files of all data archives, and which archives cannot be read."""
+def _files(source: Source, archives: Iterable[_tar.Member]) -> tuple[File, ...]:
+    """Return the files of all data archives."""
     files: list[File] = []
-    closed: dict[str, str] = {}
     room = MAX_INFLATED
     for archive in archives:
         kind = compression(source.read(archive.span.start, 8))
-        if kind == "zstd":
-            closed[archive.name] = f"cannot read {archive.name}: zstd"
-            continue
         found = list(_inside(source, archive, kind, room))
         room -= max((file.end for file in found), default=0) if kind else 0
         files += found
         if len(files) > MAX_FILES:
             raise LimitError(f"more than {MAX_FILES} payload files", offset=archive.span.start, field=archive.name)
-    return tuple(files), closed
+    return tuple(files)
 
 
 def _inside(source: Source, archive: _tar.Member, kind: str, room: int) -> Iterator[File]:

@@ -2,7 +2,7 @@
 
 Source: Linux Documentation/filesystems/squashfs.rst and fs/squashfs/squashfs_fs.h; lz4 Block Format description
 (lz4/doc/lz4_Block_format.md). Metadata lie in compressed blocks of 8 KiB, files in blocks of the image's block size,
-file tails together in fragments. Compressed by gzip (zlib), lzma, xz and lz4; lzo and zstd are named and not read.
+file tails together in fragments. Compressed by gzip (zlib), lzma, xz, lz4 and zstd; lzo is named and not read.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from itertools import accumulate
 from typing import Any, Final
 
 from checker.errors import FormatError, LimitError, UnsupportedAlgorithmError
+from checker.formats import _zstd
 from checker.io.reader import Reader
 from checker.model.artifact import Source
 
@@ -84,6 +85,8 @@ def _running(kind: str) -> Any:  # noqa: ANN401 - zlib's and lzma's objects have
 def _decompress(kind: str, data: bytes, limit: int) -> bytes:
     if kind == "lz4":
         return _lz4(data, limit)
+    if kind == "zstd":
+        return _zstd.decompress(data, limit, MAX_BLOCK)
     found: bytes = _running(kind).decompress(data, limit + 1)
     return found
 
@@ -110,7 +113,7 @@ def _read_super(source: Source) -> _Super:
     if not MIN_BLOCK <= block <= MAX_BLOCK or block != 1 << log:
         raise FormatError(f"a block size of {block} bytes", offset=12, field="squashfs superblock")
     name = COMPRESSORS.get(kind, f"number {kind}")
-    if name not in {"gzip", "lzma", "xz", "lz4"}:
+    if name not in COMPRESSORS.values() or name == "lzo":
         raise UnsupportedAlgorithmError(f"a squashfs compressed by {name} is not read here")
     if used > source.size:
         raise FormatError(f"{used} bytes are stated, {source.size} are there", offset=40, field="squashfs superblock")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -38,11 +38,14 @@ from checker.model.artifact import Source, Span
 
 LOCAL, _DESCRIPTOR = b"PK\x03\x04", b"PK\x07\x08"
 _LOCAL_SIZE: Final = 30  # bytes, APPNOTE 4.3.7
-STORED, DEFLATED, _AES = 0, 8, 99
-_METHODS: Final = {9: "deflate64", 12: "bzip2", 14: "LZMA", 93: "zstd", 95: "xz", _AES: "AES"}
+STORED, DEFLATED, ZSTD, _AES = 0, 8, 93, 99
+_METHODS: Final = {9: "deflate64", 12: "bzip2", 14: "LZMA", ZSTD: "zstd", 95: "xz", _AES: "AES"}
+COMMON: Final = frozenset({STORED, DEFLATED})  # what every reader takes
+MODERN: Final = COMMON | {ZSTD}
+_INFLATED: Final = {DEFLATED: "deflate", ZSTD: "zstd"}
 _ENCRYPTED, _STREAMED, _STRONG = 0x1, 0x8, 0x40  # general purpose flags, APPNOTE 4.4.4
 _AES_BITS: Final = {1: "128", 2: "192", 3: "256"}
-MAX_RATIO: Final = 1040  # deflate makes at most 1032 bytes of one
+MAX_RATIO: Final = {DEFLATED: 1040, ZSTD: 33_000}  # deflate makes at most 1032 bytes of one, zstd 128 KiB of four
 _RATIO_ROOM: Final = 1024  # bytes that an almost empty stream may claim
 _OPEN_AT_ONCE: Final = 4  # inflated members with their read positions, some 600 KB each
 
@@ -70,13 +73,19 @@ class Member:
     span: Span
     extent: Span
     crc32: int
+    known: bool  # the method is one of those that the caller wants to be read
     encryption: str = ""
     aes_version: int = 0  # AE-2 leaves the CRC-32 out
 
     @property
     def readable(self) -> bool:
-        """Return whether the content can be had here: stored or deflated, and not encrypted."""
-        return not self.encryption and self.method in {STORED, DEFLATED}
+        """Return whether the content can be had here: by a known method, and not encrypted."""
+        return not self.encryption and self.known
+
+    @property
+    def inflated(self) -> bool:
+        """Return whether the content is decompressed as it is read."""
+        return self.readable and self.method in _INFLATED
 
     @property
     def why(self) -> str:
@@ -114,15 +123,15 @@ class Archive:
             raise FormatError(f"{member.name[:TEXT]!r} {member.why}", offset=member.span.start, field="zip member")
         if member.method == STORED:
             return Window(self.source, member.name, member.span.start, member.span.size)
-        return Deflated(member.name, member.size, member.span, self._inflating)
+        return Deflated(member.name, member.size, member.span, _INFLATED[member.method], self._inflating)
 
     def check_end(self, member: Member) -> None:
-        """Raise where more comes out of a deflated member than is stated; its content has been read before.
+        """Raise where more comes out of a compressed member than is stated; its content has been read before.
 
         Raises:
             FormatError: more comes out.
         """
-        if member.method == DEFLATED and self._inflating.read(member.span, member.size, 1):
+        if member.inflated and self._inflating.read(member.span, _INFLATED[member.method], member.size, 1):
             message = f"more than the stated {member.size} bytes come out of {member.name[:TEXT]!r}"
             raise FormatError(message, offset=member.span.start, field="zip member")
 
@@ -135,9 +144,9 @@ class _Inflating:
     _open: OrderedDict[Span, Inflated] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def read(self, span: Span, offset: int, length: int) -> bytes:
+    def read(self, span: Span, kind: str, offset: int, length: int) -> bytes:
         with self._lock:
-            found = self._open.pop(span, None) or Inflated(self.source, span, "deflate")
+            found = self._open.pop(span, None) or Inflated(self.source, span, kind)
             self._open[span] = found
             while len(self._open) > _OPEN_AT_ONCE:
                 self._open.popitem(last=False)
@@ -146,11 +155,12 @@ class _Inflating:
 
 @dataclass(frozen=True)
 class Deflated:
-    """A deflated member's plain content."""
+    """A compressed member's plain content."""
 
     name: str
     size: int
     span: Span
+    kind: str  # as for `Inflated`
     _inflating: _Inflating = field(repr=False, compare=False)
 
     def read(self, offset: int, length: int) -> bytes:
@@ -160,7 +170,7 @@ class Deflated:
             FormatError: the data are damaged or cut short.
         """
         room = max(0, min(length, self.size - offset))
-        return self._inflating.read(self.span, offset, room) if room else b""
+        return self._inflating.read(self.span, self.kind, offset, room) if room else b""
 
 
 def looks_like(source: Source) -> bool:
@@ -171,8 +181,8 @@ def looks_like(source: Source) -> bool:
     return any(directory_at(source, offset) for offset in ends(source, *tail))
 
 
-def read(source: Source) -> Archive:
-    """Return the archive, both of its descriptions compared.
+def read(source: Source, methods: Collection[int] = COMMON) -> Archive:
+    """Return the archive, both of its descriptions compared. Content is read where `methods` have its compression.
 
     Raises:
         LimitError: more than `MAX_MEMBERS` members, a directory of more than `MAX_HEADER` bytes, or content of more
@@ -185,7 +195,9 @@ def read(source: Source) -> Archive:
         raise FormatError("there is no end record: the file is cut short or no zip", offset=tail[0], field="zip end")
     end = End.read(source, offsets[-1])
     entries = tuple(read_entries(source, end))
-    members = tuple(sorted((_member(source, entry, end) for entry in entries), key=lambda member: member.extent))
+    members = tuple(
+        sorted((_member(source, entry, end, methods) for entry in entries), key=lambda member: member.extent)
+    )
     _check_names(members)
     _check_extents(members, end)
     total = sum(member.size for member in members if member.readable)
@@ -210,7 +222,7 @@ def read(source: Source) -> Archive:
 # The members
 
 
-def _member(source: Source, entry: Entry, end: End) -> Member:
+def _member(source: Source, entry: Entry, end: End, methods: Collection[int]) -> Member:
     """Return a member whose two descriptions agree."""
     reader = Reader(source, entry.local, end.directory.start)
     head = reader.take(_LOCAL_SIZE, "zip local header")
@@ -234,6 +246,7 @@ def _member(source: Source, entry: Entry, end: End) -> Member:
         span=span,
         extent=Span(entry.local, last),
         crc32=entry.crc32,
+        known=method in methods,
         encryption=encryption,
         aes_version=version,
     )
@@ -290,7 +303,7 @@ def _check_size(member: Member) -> None:
         return
     packed = member.span.size
     wrong = member.method == STORED and packed != member.size
-    bomb = member.method == DEFLATED and member.size > packed * MAX_RATIO + _RATIO_ROOM
+    bomb = member.method in MAX_RATIO and member.size > packed * MAX_RATIO[member.method] + _RATIO_ROOM
     if wrong or bomb:
         message = f"{member.size} bytes cannot come out of {packed} of {member.name[:TEXT]!r}"
         raise FormatError(message, offset=member.span.start, field="zip member")

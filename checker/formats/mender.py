@@ -25,7 +25,6 @@ from checker.formats._mender_layout import (
     AT_SIGNATURE,
     AT_VERSION,
     AUGMENT,
-    FOLDER,
     SIGNATURE,
     VERSION,
     File,
@@ -108,7 +107,7 @@ def _parse(source: Source, context: Context) -> Parse:
             checks[name].append(found)
         else:
             unnamed.append(File(name=name, number=0, source=content, span=span))
-    for check in (*_unreadable(layout, valid=valid), *_missing(layout, checks, valid=valid)):
+    for check in _missing(layout, checks, valid=valid):
         checks[check.name].append(check)
     done = {name: tuple(found) for name, found in checks.items()}
     bundle = _Bundle(
@@ -142,29 +141,10 @@ def _check(layout: Layout, name: str, span: Span, actual: bytes, *, valid: bool)
     )
 
 
-def _unreadable(layout: Layout, *, valid: bool) -> Iterator[DigestCheck]:
-    """Yield the digests of files that lie in archives which cannot be read."""
-    for archive in layout.archives:
-        if archive.name not in layout.closed:
-            continue
-        for name, expected in layout.stated.items():
-            if name.startswith(archive.name[:FOLDER] + "/"):
-                yield DigestCheck(
-                    name=name,
-                    algorithm="sha-256",
-                    expected=expected,
-                    actual=None,
-                    covers=(archive.span,),
-                    authentic=valid,
-                    note=layout.closed[archive.name],
-                )
-
-
 def _missing(layout: Layout, checks: Mapping[str, object], *, valid: bool) -> Iterator[DigestCheck]:
     """Yield the digests of files that the manifest names and the archive does not hold, as when it is cut short."""
     for name, expected in layout.stated.items():
-        closed = any(name.startswith(archive[:FOLDER] + "/") for archive in layout.closed)
-        if name not in checks and not closed:
+        if name not in checks:
             note = "the archive does not hold it"
             yield DigestCheck(
                 name=name, algorithm="sha-256", expected=expected, actual=None, authentic=valid, note=note
@@ -216,7 +196,7 @@ def _artifact(bundle: _Bundle) -> Artifact:
         digests=(*whole, *(check for checks in bundle.checks.values() for check in checks if not check.covers)),
         images=tuple(_images(bundle)),
         version=_version(bundle),
-        hardware=header.device_types if header else (),
+        hardware=header.device_types,
         weaknesses=tuple(_weaknesses(bundle)),
         facts=tuple(fact for fact in _facts(bundle) if fact[1]),
     )
@@ -229,8 +209,6 @@ def _place_checks(bundle: _Bundle, place: int) -> tuple[DigestCheck, ...]:
 
 def _version(bundle: _Bundle) -> Version:
     header = bundle.layout.header
-    if header is None:
-        return Version(sequence=INEXPRESSIBLE)
     authentic = bundle.authentic
     conditions = (*header.depends, *(text for payload in header.payloads for text in payload.depends))
     return Version(
@@ -241,48 +219,29 @@ def _version(bundle: _Bundle) -> Version:
     )
 
 
-def _signed_and_right(bundle: _Bundle, name: str) -> bool | None:
-    """Return whether the manifest reaches a file; None where its digest cannot be computed."""
+def _signed_and_right(bundle: _Bundle, name: str) -> bool:
+    """Return whether the manifest reaches a file."""
     checks = bundle.checks.get(name, ())
-    if name not in bundle.layout.stated or not checks or any(check.matches is False for check in checks):
-        return False
-    return None if any(check.matches is None for check in checks) else True
+    return name in bundle.layout.stated and bool(checks) and _all_match(checks)
 
 
 def _coverage(bundle: _Bundle) -> Coverage:
     """Return what the chain signature → manifest → SHA-256 reaches; a digest binds the size of its file too."""
     layout = bundle.layout
-    places = [(file.name, file.span) for file in layout.files]
-    places += [
-        (check.name, check.covers[0])
-        for checks in bundle.checks.values()
-        for check in checks
-        if not check.actual and check.covers
-    ]
-    empty = [archive for archive in layout.archives if archive.name in layout.closed]
-    places += [(archive.name, archive.span) for archive in empty if not _named_inside(layout, archive)]
-    results = {name: _signed_and_right(bundle, name) for name, _ in places}
-    wrong = {span for name, span in places if results[name] is False}
-    payload = tuple(dict.fromkeys(span for _, span in places))
+    wrong = {file.span for file in layout.files if not _signed_and_right(bundle, file.name)}
+    payload = tuple(dict.fromkeys(file.span for file in layout.files))
     fields = tuple(_steering(layout.header))
     held = bundle.reached and bundle.header_holds
-    known = bool(results) and None not in results.values()
     return Coverage(
         payload=payload,
         uncovered=tuple(span for span in payload if span in wrong or not bundle.reached),
         metadata=fields if held else (),
         unprotected_metadata=(() if held else fields) + (("header-augment",) if layout.one(AT_HEADER_AUGMENT) else ()),
-        size_bound=(bundle.reached and not wrong) if known else None,
+        size_bound=(bundle.reached and not wrong) if payload else None,
     )
 
 
-def _named_inside(layout: Layout, archive: _tar.Member) -> bool:
-    return any(name.startswith(archive.name[:FOLDER] + "/") for name in layout.stated)
-
-
-def _steering(header: Header | None) -> Iterator[str]:
-    if header is None:
-        return
+def _steering(header: Header) -> Iterator[str]:
     if header.name:
         yield "artifact_name"
     if header.device_types:
@@ -306,14 +265,11 @@ def _images(bundle: _Bundle) -> Iterator[Image]:
         else:
             yield _several(bundle, number, files)
             yield from (_image(bundle, file, "other", len(files)) for file in files)
-    for archive in bundle.layout.archives:
-        if archive.name in bundle.layout.closed:
-            yield _closed(bundle, archive)
     yield from _scripts(bundle)
 
 
 def _type(bundle: _Bundle, number: int) -> str:
-    payloads = bundle.layout.header.payloads if bundle.layout.header else ()
+    payloads = bundle.layout.header.payloads
     return payloads[number].type if number < len(payloads) else ""
 
 
@@ -324,7 +280,7 @@ def _image(bundle: _Bundle, file: File, role: str, count: int = 1) -> Image:
         size=file.source.size,
         role=role,
         target=_type(bundle, file.number),
-        hardware=bundle.layout.header.device_types if bundle.layout.header else (),
+        hardware=bundle.layout.header.device_types,
         span=file.span,
         digests=bundle.checks.get(file.name, ()),
         version=Version(sequence=INEXPRESSIBLE),
@@ -339,30 +295,16 @@ def _several(bundle: _Bundle, number: int, files: Sequence[File]) -> Image:
         id=f"data/{number:04d}",
         size=sum(file.source.size for file in files),
         target=_type(bundle, number),
-        hardware=bundle.layout.header.device_types if bundle.layout.header else (),
+        hardware=bundle.layout.header.device_types,
         digests=tuple(check for file in files for check in bundle.checks.get(file.name, ())),
         version=Version(sequence=INEXPRESSIBLE),
         note=f"{len(files)} files",
     )
 
 
-def _closed(bundle: _Bundle, archive: _tar.Member) -> Image:
-    folder = archive.name[:FOLDER]
-    checks = (check for checks in bundle.checks.values() for check in checks if check.name.startswith(f"{folder}/"))
-    return Image(
-        id=archive.name,
-        size=archive.span.size,
-        target=_type(bundle, int(folder[-4:])),
-        span=archive.span,
-        digests=tuple(checks),
-        version=Version(sequence=INEXPRESSIBLE),
-        note=bundle.layout.closed[archive.name],
-    )
-
-
 def _scripts(bundle: _Bundle) -> Iterator[Image]:
     member, header = bundle.layout.one(AT_HEADER), bundle.layout.header
-    if member is None or header is None:
+    if member is None:
         return
     for name, size in header.scripts:
         checks = bundle.checks.get(member.name, ())
@@ -375,9 +317,6 @@ def _facts(bundle: _Bundle) -> Iterator[tuple[str, str]]:
     yield "members", str(sum(len(found) for found in layout.places.values()))
     yield "payload files", str(len(layout.files))
     archive = layout.one(AT_HEADER)
-    if header is None:
-        yield "header", layout.header_note
-        return
     yield "header", archive.name if archive else ""
     yield "artifact_group", header.group
     yield "payload types", " ".join(payload.type for payload in header.payloads)
@@ -393,10 +332,7 @@ def _weaknesses(bundle: _Bundle) -> Iterator[Weakness]:
     yield from common.digest_weaknesses(check for checks in bundle.checks.values() for check in checks)
     yield from _member_weaknesses(bundle)
     layout = bundle.layout
-    for name, note in ((VERSION, layout.header_note), *layout.closed.items()):
-        if note:
-            yield Weakness(code="inner-unreadable", message=note, where="header" if name == VERSION else name)
-    for name, _ in layout.header.scripts if layout.header else ():
+    for name, _ in layout.header.scripts:
         yield Weakness(code="script-member", message=f"{name} runs during the installation", where=name)
     rest = Span(min(layout.end + -layout.end % _tar.BLOCK, bundle.source.size), bundle.source.size)
     if not common.only_fill(bundle.source, rest):
@@ -405,8 +341,7 @@ def _weaknesses(bundle: _Bundle) -> Iterator[Weakness]:
 
 def _member_weaknesses(bundle: _Bundle) -> Iterator[Weakness]:
     layout = bundle.layout
-    held = (name for name, checks in bundle.checks.items() if any(check.covers for check in checks))
-    present = {name for name, _, _ in contents(bundle.source, layout)} | set(held)
+    present = {name for name, _, _ in contents(bundle.source, layout)}
     for name in sorted((layout.stated.keys() | layout.augmented.keys()) - present):
         yield Weakness(code="missing-member", message=f"the manifest names {name}, which is not there", where=name)
     for file in bundle.unnamed:
@@ -417,9 +352,8 @@ def _member_weaknesses(bundle: _Bundle) -> Iterator[Weakness]:
     counts = Counter(file.name for file in layout.files)
     for name in sorted(name for name, count in counts.items() if count > 1):
         yield Weakness(code="malformed", message=f"{name} occurs more than once", where=name)
-    known = len(layout.header.payloads) if layout.header else None
-    for archive in layout.archives if known is not None else ():
-        if int(archive.name[5:9]) >= (known or 0):
+    for archive in layout.archives:
+        if int(archive.name[5:9]) >= len(layout.header.payloads):
             yield Weakness(
                 code="malformed", message=f"the header has no payload for {archive.name}", where=archive.name
             )

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,6 +42,7 @@ def tar(files: Mapping[str, bytes], kind: str = "") -> bytes:
             info.size = len(data)
             pack.addfile(info, io.BytesIO(data))
     press: dict[str, Any] = {"gz": gzip.compress, "xz": lzma.compress, "bz2": bz2.compress, "": bytes}
+    press["zst"] = zstandard.compress
     return bytes(press[kind](out.getvalue()))
 
 
@@ -51,6 +53,7 @@ PACK: dict[str, Callable[[Mapping[str, bytes]], bytes]] = {
     "tar.gz": lambda files: tar(files, "gz"),
     "tar.xz": lambda files: tar(files, "xz"),
     "tar.bz2": lambda files: tar(files, "bz2"),
+    "tar.zst": lambda files: tar(files, "zst"),
 }
 
 
@@ -648,7 +651,7 @@ def test_a_list_with_too_many_lines_is_none(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 10**6), st.integers(0, 7), st.sampled_from(["zip", "tar", "tar.gz", "tar.xz", "tar.bz2"]))
+@given(st.integers(0, 10**6), st.integers(0, 7), st.sampled_from(sorted(PACK)))
 def test_a_flipped_bit_gives_an_archive_or_a_format_error(place: int, bit: int, form: str) -> None:
     data = bytearray(PACK[form]({**FILES, "SHA256SUMS": listing(FILES)}))
     data[place % len(data)] ^= 1 << bit

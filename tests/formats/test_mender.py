@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from checker.crypto.signatures import ecdsa_raw
 from checker.errors import FormatError, LimitError
@@ -25,11 +26,11 @@ from checker.model.artifact import INEXPRESSIBLE, Artifact, Span
 from checker.model.terms import Outcome
 
 FIRMWARE = hashlib.shake_256(b"firmware").digest(40_000)
-ZSTD = bytes.fromhex("28b52ffd") + b"not really compressed, but nothing here reads further"
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "": lambda data: data,
     ".gz": lambda data: gzip.compress(data, mtime=0),
     ".xz": lzma.compress,
+    ".zst": zstandard.compress,
 }
 INFO: dict[str, Any] = {
     "payloads": [{"type": "rootfs-image"}],
@@ -340,20 +341,31 @@ def test_an_augmented_manifest_does_not_override_the_signed_one(kit: Any, sign: 
     assert (complete(artifact), artifact.images[0].digests[0].matches) == (False, False)
 
 
-def test_zstd_is_said_to_be_unread_and_proves_nothing(kit: Any, sign: Any, pems: Path) -> None:
-    version = b'{"format":"mender","version":3}'
-    manifest = listing({"data/0000/fw.bin": FIRMWARE, "header.tar.zst": ZSTD, "version": version})
-    signature = sign("ec")(manifest)
-    members = [("version", version), ("manifest", manifest), ("manifest.sig", signature), ("header.tar.zst", ZSTD)]
-    artifact = kit.open(tar([*members, ("data/0000.tar.zst", ZSTD)]), keys=[pems / "ec.pub.pem"])
-    assert outcome(artifact) is Outcome.VALID
-    assert [item.message for item in artifact.weaknesses if item.code == "inner-unreadable"] == [
-        "cannot read header.tar.zst: zstd",
-        "cannot read data/0000.tar.zst: zstd",
-    ]
-    assert (artifact.version.version, artifact.hardware, artifact.coverage.size_bound) == (None, (), None)
-    assert [check.matches for check in artifact.images[0].digests] == [None]
-    assert [check.matches for check in artifact.digests] == [True, True]  # the header as it lies in the file
+@pytest.mark.parametrize("options", [("-1",), ("-19", "--no-check"), ("-3", "--ultra", "--long=27")], ids=" ".join)
+def test_what_the_zstd_tool_packed_is_read_and_a_changed_payload_is_found(
+    kit: Any, sign: Any, pems: Path, tool: Any, options: tuple[str, ...]
+) -> None:
+    def packed(members: Members) -> bytes:
+        return bytes(tool("zstd", *options, "-c", data=tar(members)).stdout)
+
+    keys = [pems / "ec.pub.pem"]
+    header = packed([("header-info", json.dumps(INFO).encode())])
+    good = build(suffix=".zst", header=header, signature=sign("ec"), data=packed([("fw.bin", FIRMWARE)]))
+    artifact = kit.open(good, keys=keys)
+    assert (complete(artifact), artifact.version.version, kit.codes(artifact)) == (True, "rel-1", set())
+    changed = build(suffix=".zst", header=header, signature=sign("ec"), data=packed([("fw.bin", b"evil")]))
+    artifact = kit.open(changed, keys=keys)
+    assert (outcome(artifact), complete(artifact), kit.codes(artifact)) == (Outcome.VALID, False, {"digest-mismatch"})
+
+
+def test_a_damaged_zstd_archive_proves_nothing(kit: Any, sign: Any, pems: Path) -> None:
+    data, keys = zstandard.compress(tar([("fw.bin", FIRMWARE)])), [pems / "ec.pub.pem"]
+    assert complete(kit.open(build(suffix=".zst", signature=sign("ec"), data=data), keys=keys))
+    for broken in (data[:30_000], b"\x28\xb5\x2f\xfd" + b"no frame", data[:4] + b"\xff" + data[5:]):
+        with pytest.raises(FormatError, match="zstd data"):
+            kit.open(build(suffix=".zst", signature=sign("ec"), data=broken), keys=keys)
+    swapped = data[:9_000] + bytes([data[9_000] ^ 1]) + data[9_001:]  # inside a block that is stored as it is
+    assert not complete(kit.open(build(suffix=".zst", signature=sign("ec"), data=swapped), keys=keys))
 
 
 def test_a_payload_without_an_entry_in_the_header_is_malformed(kit: Any) -> None:
@@ -411,7 +423,7 @@ def test_what_breaks_the_format_is_refused_with_the_reason(kit: Any, data: bytes
 
 def test_a_header_bomb_is_refused_before_it_unfolds(kit: Any) -> None:
     began = time.monotonic()
-    for pack in (PACK[".gz"], PACK[".xz"]):
+    for pack in (PACK[".gz"], PACK[".xz"], PACK[".zst"]):
         bomb = pack(tar([("header-info", b"{}"), ("scripts/x", bytes(20 * 1024 * 1024))]))
         assert len(bomb) < 100_000
         with pytest.raises(LimitError, match="come out of"):

@@ -480,7 +480,7 @@ def test_the_images_of_plain_and_verity_bundles_are_those_that_rauc_lists(
         assert shell["RAUC_IMAGE_SIZE_0"].strip("'") == str(slot.size)
 
 
-@pytest.mark.parametrize("kind", ["gzip", "xz", "lz4", "lzma"])
+@pytest.mark.parametrize("kind", ["gzip", "xz", "lz4", "lzma", "zstd"])
 def test_a_plain_bundle_is_read_whatever_compresses_it(kit: Any, pack: Any, pki: Path, kind: str) -> None:
     bundle = kit.open(pack(manifest_of(ROOTFS), "-comp", kind, a=ROOTFS), anchors=[pki / "root.pem"])
     assert (complete(bundle), bundle.version.version) == (True, "7")
@@ -488,13 +488,10 @@ def test_a_plain_bundle_is_read_whatever_compresses_it(kit: Any, pack: Any, pki:
     assert not kit.codes(bundle)
 
 
-@pytest.mark.parametrize("kind", ["lzo", "zstd"])
-def test_a_compressor_that_is_not_read_leaves_the_signature_and_no_manifest(
-    kit: Any, pack: Any, pki: Path, kind: str
-) -> None:
-    bundle = kit.open(pack(manifest_of(b"abc"), "-comp", kind, a=b"abc"), anchors=[pki / "root.pem"])
+def test_a_compressor_that_is_not_read_leaves_the_signature_and_no_manifest(kit: Any, pack: Any, pki: Path) -> None:
+    bundle = kit.open(pack(manifest_of(b"abc"), "-comp", "lzo", a=b"abc"), anchors=[pki / "root.pem"])
     assert (complete(bundle), bundle.version.version, bundle.hardware) == (True, None, ())
-    assert kind in dict(bundle.facts)["manifest"]
+    assert "lzo" in dict(bundle.facts)["manifest"]
     assert [image.id for image in bundle.images] == ["squashfs"]
 
 

@@ -55,7 +55,7 @@ def opened(data: bytes) -> SquashFs:
     return SquashFs.open(BytesSource("x", data))
 
 
-@pytest.mark.parametrize("kind", ["gzip", "xz", "lz4", "lzma"])
+@pytest.mark.parametrize("kind", ["gzip", "xz", "lz4", "lzma", "zstd"])
 @pytest.mark.parametrize("shape", SHAPES, ids=" ".join)
 def test_every_file_comes_out_as_it_went_in(make: Any, content: Path, kind: str, shape: tuple[str, ...]) -> None:
     image = opened(make("-comp", kind, *shape))
@@ -73,18 +73,18 @@ def test_every_file_comes_out_as_it_went_in(make: Any, content: Path, kind: str,
         image.file("other")
 
 
-def test_unsquashfs_reads_the_same(make: Any, tool: Any, tmp_path: Path) -> None:
-    (tmp_path / "x.sq").write_bytes(make("-comp", "gzip"))
+@pytest.mark.parametrize("kind", ["gzip", "zstd"])
+def test_unsquashfs_reads_the_same(make: Any, tool: Any, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "x.sq").write_bytes(make("-comp", kind))
     for name in ("a.img", "hole", "f0049"):
         shown = tool("unsquashfs", "-cat", tmp_path / "x.sq", name).stdout
-        file = opened(make("-comp", "gzip")).file(name)
+        file = opened(make("-comp", kind)).file(name)
         assert hashlib.sha256(file.read(0, file.size)).digest() == hashlib.sha256(shown).digest()
 
 
-@pytest.mark.parametrize("kind", ["lzo", "zstd"])
-def test_what_is_not_read_is_named(make: Any, kind: str) -> None:
-    with pytest.raises(UnsupportedAlgorithmError, match=kind):
-        opened(make("-comp", kind))
+def test_what_is_not_read_is_named(make: Any) -> None:
+    with pytest.raises(UnsupportedAlgorithmError, match="lzo"):
+        opened(make("-comp", "lzo"))
 
 
 def patched(data: bytes, place: int, form: str, value: int) -> bytes:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -369,6 +370,32 @@ def test_many_members_are_inflated_with_few_read_positions() -> None:
         for member in archive.members:
             assert archive.open(member).read(199_990, 20) == b"x" * 10
     assert len(archive._inflating._open) == 4
+
+
+def modern(content: bytes, stored: bytes) -> bytes:
+    """Return a zip whose only member is compressed by zstd (method 93, APPNOTE 4.4.5)."""
+    data = bytearray(made({"a.bin": stored}, zipfile.ZIP_STORED))
+    for start, at in ((0, 0), (directory(bytes(data)), 2)):
+        struct.pack_into("<H", data, start + 8 + at, 93)
+        struct.pack_into("<III", data, start + 14 + at, zlib.crc32(content), len(stored), len(content))
+    return bytes(data)
+
+
+def test_zstd_is_read_where_a_caller_wants_it() -> None:
+    content = b"alpha " * 100_000
+    data = modern(content, zstandard.compress(content))
+    assert read(data).members[0].why == "is compressed by zstd"
+    archive = _zip.read(BytesSource("a.zip", data), _zip.MODERN)
+    (member,) = archive.members
+    assert (member.readable, member.why) == (True, "")
+    assert archive.open(member).read(0, member.size) == content
+    archive.check_end(member)
+    for wrong in (content[:-1], content[:100]):
+        archive = _zip.read(BytesSource("a.zip", modern(wrong, zstandard.compress(content))), _zip.MODERN)
+        with pytest.raises(FormatError, match="more than the stated"):
+            archive.check_end(archive.members[0])
+    with pytest.raises(FormatError, match="cannot come out"):
+        _zip.read(BytesSource("a.zip", modern(bytes(4_000_000), b"x" * 30)), _zip.MODERN)
 
 
 def test_every_truncation_is_refused() -> None:
