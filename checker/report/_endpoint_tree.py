@@ -7,6 +7,8 @@ from typing import Final
 
 from checker.model.artifact import CertificateFacts
 from checker.model.endpoint import (
+    DTLS_VERSIONS,
+    TLS_VERSIONS,
     Answer,
     Application,
     ClientAuth,
@@ -46,6 +48,7 @@ _CLIENT: Final = {
     ClientAuth.REQUIRED_BY_APPLICATION: "required by the application above TLS",
     ClientAuth.UNKNOWN: "not known",
 }
+_VERSIONS: Final = (*TLS_VERSIONS, *DTLS_VERSIONS)  # oldest first
 _LONG: Final = 12  # names of a list that are shown; the JSON has all
 
 
@@ -73,16 +76,22 @@ def _host(host: str) -> str:
 
 
 def _protocol(facts: EndpointFacts) -> Iterator[Node]:
-    yield "versions", "", "", [_fact(name, fact) for name, fact in facts.versions.items()]
-    for version, offer in facts.suites.items():
-        yield f"suites of {version}", _offered(offer), "", [_fact(name, fact) for name, fact in offer.classes.items()]
-    yield "groups", _offered(facts.groups), "", [_fact(name, fact) for name, fact in facts.groups.classes.items()]
+    yield "versions", "", "", [_fact(name, facts.versions[name]) for name in _VERSIONS if name in facts.versions]
+    for version in _VERSIONS:
+        if version in facts.suites:
+            yield _offer(f"suites of {version}", facts.suites[version])
+    yield _offer("groups", facts.groups)
     schemes = facts.signature_schemes
     if schemes.accepted or schemes.classes:
-        yield "signature schemes", _offered(schemes), "", [_fact(name, item) for name, item in schemes.classes.items()]
+        yield _offer("signature schemes", schemes)
     for item in facts.offenders:
         version = f" of {item.version}" if item.version else ""
         yield f"offending {item.kind}", f"{item.name}{version}: {', '.join(item.classes)}", "red", []
+
+
+def _offer(label: str, offer: Offer) -> Node:
+    """Return a list with one answer per class, in the order of the names: a record read back looks the same."""
+    return label, _offered(offer), "", [_fact(name, fact) for name, fact in sorted(offer.classes.items())]
 
 
 def _offered(offer: Offer) -> str:

@@ -1,0 +1,129 @@
+"""From a description to the verdicts of Send and Receive, over real servers on loopback; and `otaudit probe` of one."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from checker.__main__ import run
+from checker.model.assessment import Assessment
+from checker.model.terms import Reason, Verdict
+from checker.pipeline import Options, assess
+from tests.transport.pki import AS_OF, Pki
+
+
+class Described:
+    """A description whose only endpoint is a server of the battery."""
+
+    def __init__(self, folder: Path, pki: Pki) -> None:
+        self.folder, self.pki = folder, pki
+        device = pki.leaves["device"]
+        (folder / "root.pem").write_bytes(pki.root.pem)
+        (folder / "device.pem").write_bytes(device.chain)
+        (folder / "device.key").write_bytes(device.key_pem)
+
+    def pin(self, leaf: str) -> str:
+        public = self.pki.leaves[leaf].certificate.public_key()
+        spki = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return "sha256/" + base64.b64encode(hashlib.sha256(spki).digest()).decode()
+
+    def assess(self, port: int, *, live: bool = True, pins: tuple[str, ...] = ()) -> Assessment:
+        trust = {"anchors": ["root.pem"], "pins": list(pins)} if pins else {"anchors": ["root.pem"]}
+        device = {
+            "otaudit": "device/1", "vendor": "Acme", "model": "GW", "targets": [{"id": "main"}],
+            "trust": {"transport": trust, "devices": {"anchors": ["root.pem"]}},
+        }  # fmt: skip
+        endpoint = {
+            "id": "updates", "url": f"https://localhost:{port}/fw",
+            "client_identity": {"cert": "device.pem", "key": "device.key"},
+        }  # fmt: skip
+        update = {"otaudit": "update/1", "device": device, "id": "u", "version": "1", "endpoints": [endpoint]}
+        (self.folder / "update.yaml").write_text(json.dumps(update))
+        return assess(self.folder / "update.yaml", Options(as_of=AS_OF, live=live))
+
+
+@pytest.fixture
+def described(tmp_path: Path, pki: Pki) -> Described:
+    return Described(tmp_path, pki)
+
+
+def verdicts(found: Assessment, *names: str) -> dict[str, str]:
+    return {
+        item.requirement.id: item.judgement().verdict.value for item in found.findings if item.requirement.id in names
+    }
+
+
+def test_mutual_tls_proves_that_the_device_is_verified_and_that_it_must_be(described: Described, nginx: Any) -> None:
+    found = described.assess(nginx["mutual"])
+    wanted = ("SEND-U1", "SEND-U2", "RECV-U3", "RECV-E3")
+    assert verdicts(found, *wanted) == dict.fromkeys(wanted, "pass")
+
+
+def test_without_mutual_tls_nobody_verifies_the_device(described: Described, nginx: Any) -> None:
+    found = described.assess(nginx["both"])
+    assert verdicts(found, "SEND-U1", "SEND-U2") == {"SEND-U1": "fail", "SEND-U2": "fail"}
+
+
+def test_a_client_certificate_that_is_optional_is_not_demanded(described: Described, nginx: Any) -> None:
+    assert verdicts(described.assess(nginx["optional"]), "SEND-U1", "SEND-U2") == {"SEND-U1": "pass", "SEND-U2": "fail"}
+
+
+def test_an_old_server_fails_and_the_finding_names_version_and_suite(described: Described, nginx: Any) -> None:
+    found = {item.requirement.id: item for item in described.assess(nginx["rsa"]).findings}
+    version, suites = found["RECV-U1"], found["RECV-U2"]
+    assert version.judgement().verdict is Verdict.FAIL
+    assert suites.judgement().verdict is Verdict.FAIL
+    told = suites.judgement().explanation
+    assert "TLS_RSA_WITH_AES_128_CBC_SHA" in told
+    assert "RFC 9325 4.1 and 4.2" in told
+
+
+@pytest.mark.parametrize("server", ["expired", "wronghost", "rogueleaf", "noint", "selfsigned"])
+def test_a_certificate_with_one_fault_fails_receive(described: Described, nginx: Any, server: str) -> None:
+    assert verdicts(described.assess(nginx[server]), "RECV-U3") == {"RECV-U3": "fail"}
+
+
+def test_pins_are_met_with_what_the_server_shows(described: Described, nginx: Any) -> None:
+    def session(*pins: str) -> dict[str, Any]:
+        found = described.assess(nginx["both"], pins=pins)
+        (record,) = [item for item in found.evidence.of("tls_session") if item.unavailable is None]
+        return {name: record.values.get(name) for name in ("pin_declared", "pin_matches", "backup_pin")}
+
+    right, other = described.pin("ok"), described.pin("expired")
+    assert session(right, other) == {"pin_declared": True, "pin_matches": True, "backup_pin": True}
+    assert session(other)["pin_matches"] is False
+    assert session(right)["backup_pin"] is False
+    assert session()["pin_declared"] is False
+
+
+def test_without_permission_nothing_is_asked(described: Described, nginx: Any) -> None:
+    found = described.assess(nginx["mutual"], live=False)
+    assert {record.unavailable for record in found.evidence.of("tls_offer")} == {Reason.NOT_PERMITTED}
+    assert verdicts(found, "SEND-U2", "RECV-U3") == {"SEND-U2": "unknown", "RECV-U3": "unknown"}
+
+
+def test_a_port_where_nobody_listens_leaves_everything_open(described: Described) -> None:
+    found = described.assess(1)
+    assert verdicts(found, "SEND-U2", "RECV-U2", "RECV-U3") == dict.fromkeys(
+        ("SEND-U2", "RECV-U2", "RECV-U3"), "unknown"
+    )
+
+
+def test_the_probe_command_writes_a_record_that_says_the_same_again(
+    nginx: Any, described: Described, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--trust", str(tmp_path / "root.pem"), "--profile", "rfc-9325", "--as-of", AS_OF]
+    record = tmp_path / "endpoint.json"
+    first = run(["probe", f"https://localhost:{nginx['rsa']}/", *words, "-o", str(record)])
+    shown = capsys.readouterr().out
+    assert run(["probe", "--from", str(record), "--profile", "rfc-9325", "--as-of", AS_OF]) == first == 1
+    assert capsys.readouterr().out == shown
+    key = described.pki.leaves["device"].key_pem.splitlines()[1]
+    assert key not in record.read_bytes()
+    assert all(item["sent"] for item in json.loads(record.read_text())["endpoints"][0]["exchanges"])
