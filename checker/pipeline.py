@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from checker import __version__
@@ -68,7 +68,9 @@ def assess(update: Path, options: Options) -> Assessment:
     observations = observe(rules, findings, evidence)
     artifacts = tuple(item.artifact for item in opened if item.artifact is not None)
     request = _request(description, options)
-    return assess_findings(rules, evidence, findings, observations, _identity(description, opened), request, artifacts)
+    identity = _identity(description, opened)
+    found = assess_findings(rules, evidence, findings, observations, identity, request, artifacts)
+    return replace(found, endpoints=tuple(item.facts for item in examined if item.facts is not None))
 
 
 def _examined(description: Description, files: Files, options: Options) -> tuple[Examined, ...]:

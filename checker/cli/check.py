@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,6 +51,10 @@ def check(  # noqa: PLR0913 - one parameter per option of the command line
         Path | None,
         typer.Option(metavar="FILE", help="Take what `probe -o FILE.json` recorded in place of connections."),
     ] = None,
+    save_endpoints: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write what the endpoints showed, with every transcript, as .json."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no summary.")] = False,
 ) -> None:
     """Assess an update: open the real artifacts, judge the 13 steps, print a summary, write reports, gate."""
@@ -73,10 +77,21 @@ def check(  # noqa: PLR0913 - one parameter per option of the command line
         endpoint_record=_record(endpoint_record, live=live),
     )
     assessment = assess(update, options)
-    write_all({place.path: place.renderer.render(assessment) for place in places})
+    pages = {place.path: place.renderer.render(assessment) for place in places}
+    write_all(pages | _endpoints(assessment, save_endpoints, pages))
     if not quiet:
         _summarise(assessment)
     raise typer.Exit(exit_status(assessment.gate))
+
+
+def _endpoints(assessment: Assessment, path: str | None, pages: Mapping[str, bytes]) -> dict[str, bytes]:
+    from checker.report._endpoint_data import endpoint_json
+
+    if path is None:
+        return {}
+    if path in pages:
+        raise UsageError(f"--save-endpoints {path}: a report goes there already")
+    return {path: endpoint_json(assessment.endpoints)}
 
 
 def _record(path: Path | None, *, live: bool) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from checker.model.artifact import Artifact
+from checker.model.endpoint import EndpointFacts
 from checker.model.evidence import EvidenceSet, Origin
 from checker.model.finding import Finding
 from checker.model.requirement import RuleSet
@@ -134,6 +135,7 @@ class Assessment:
     gate: GateResult
     evidence: EvidenceSet
     artifacts: tuple[Artifact, ...] = ()
+    endpoints: tuple[EndpointFacts, ...] = ()  # what endpoints showed, with every transcript
     excluded: tuple[Step, ...] = ()  # rows left out of every minimum
     next_fixes: tuple[Fix, ...] = ()  # the shortest list that lifts the overall tier
     send_endpoint: str = "device"

@@ -115,6 +115,22 @@ def test_a_port_where_nobody_listens_leaves_everything_open(described: Described
     )
 
 
+def test_a_live_check_keeps_the_transcripts_and_judges_them_again_without_the_endpoint(
+    described: Described, nginx: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    described.assess(nginx["mutual"], live=False)
+    update, record = str(tmp_path / "update.yaml"), tmp_path / "seen.json"
+    run(["check", update, "--as-of", AS_OF, "--live", "--save-endpoints", str(record), "-q"])
+    assert described.pki.leaves["device"].key_pem.splitlines()[1] not in record.read_bytes()
+    run(["check", update, "--as-of", AS_OF, "--endpoint-record", str(record), "-o", "json:-", "-q"])
+    report = json.loads(capsys.readouterr().out)
+    offers = [item for item in report["evidence"]["records"] if item["kind"] == "tls_offer"]
+    assert [(item["method"], item["values"]["client_auth"]) for item in offers] == [
+        ("examined", "required_by_application")
+    ]
+    assert run(["check", update, "--live", "--save-endpoints", "-", "-o", "json:-"]) == 2
+
+
 def test_the_probe_command_writes_a_record_that_says_the_same_again(
     nginx: Any, described: Described, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
