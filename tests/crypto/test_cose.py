@@ -21,12 +21,14 @@ from checker.crypto import cose
 from checker.crypto import cose_encryption as encryption
 from checker.crypto.keyring import DecryptionKey, KeyRing, read_decryption_key
 from checker.crypto.keys import PublicKey, read_public_key
-from checker.errors import CryptoError, DecryptionError, FormatError, LimitError
+from checker.errors import CryptoError, DecryptionError, FormatError, LimitError, UnsupportedAlgorithmError
 from checker.io.cbor import read
+from checker.io.limits import MAX_HEADER
 from checker.io.sources import BytesSource
 from checker.model.artifact import AuthKind, Signature, Span
 from checker.model.terms import Outcome
 from samples.build.formats import _suit as maker
+from tests.crypto import pq_material
 
 AS_OF: Final = "2026-11-01T00:00:00Z"
 TEXT: Final = b"This is the content."
@@ -240,10 +242,11 @@ def test_headers_keep_the_rules(headers: dict[str, Any], outcome: str) -> None:
     assert [each.outcome.value for each in judge(message_of(**headers), ring)] == [outcome]
 
 
-def test_one_key_cannot_stand_for_two_signers() -> None:
+def test_two_signatures_by_one_key_are_told_to_be_by_one_key() -> None:
     block = maker.sign(P256, P256)(TEXT)
-    ring = KeyRing.of(keys=[of(P256.public_key())])
-    assert [each.outcome for each in judge(message(block, ""), ring)] == [Outcome.VALID, Outcome.KEY_UNKNOWN]
+    found = judge(message(block, ""), KeyRing.of(keys=[of(P256.public_key())]))
+    assert [each.outcome for each in found] == [Outcome.VALID] * 2
+    assert len({each.key.id for each in found}) == 1
 
 
 def test_a_mac_by_a_wrapped_key_needs_the_wrapping_key() -> None:
@@ -303,6 +306,72 @@ def test_a_damaged_recipient_opens_nothing_and_stops_nobody(recipient: list[Any]
     found = message(info, "")
     keys, _ = encryption.open_recipient(found.recipients[0], encryption.wanted_key(found), ring)
     assert keys == (), reason
+
+
+@pytest.mark.parametrize(
+    ("end", "algorithm", "outcome"),
+    [
+        (bytes(31), 5, "invalid"),
+        (bytes(32), 5, "invalid"),
+        (bytes(8), 14, "undecidable"),
+        (bytes(32), -7, "undecidable"),
+    ],
+)
+def test_a_mac_has_the_size_of_its_algorithm(end: bytes, algorithm: int, outcome: str) -> None:
+    data = cbor2.dumps(cbor2.CBORTag(17, [cbor2.dumps({1: algorithm}), {}, None, end]))
+    ring = KeyRing.of(decryption=[read_decryption_key(b"11" * 32, "secret")])
+    assert [each.outcome.value for each in judge(message(data, ""), ring)] == [outcome]
+
+
+def test_what_no_library_can_verify_stays_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise UnsupportedAlgorithmError("no library")
+
+    ring = KeyRing.of(keys=[of(P256.public_key())])
+    assert judge(message_of(), ring)[0].outcome is Outcome.VALID
+    monkeypatch.setattr(cose, "verify_message", refuse)
+    assert judge(message_of(), ring)[0].outcome is Outcome.UNDECIDABLE
+
+
+def test_hss_is_verified_by_the_message_itself() -> None:
+    signer = pq_material.hss(bytes(32))
+    header = cbor2.dumps({1: -46})
+    data = cbor2.dumps(["Signature1", header, b"", TEXT])
+    ring = KeyRing.of(keys=[read_public_key(signer.spki, "hss")])
+    for content, outcome in ((data, Outcome.VALID), (data + b"x", Outcome.INVALID)):
+        block = cbor2.dumps(cbor2.CBORTag(18, [header, {}, None, signer.sign(content)]))
+        (found,) = judge(message(block, ""), ring)
+        assert (found.outcome, found.algorithm) == (outcome, "hss")
+
+
+@pytest.mark.parametrize(("algorithm", "size"), [(1, 12), (10, 13)])
+def test_large_ciphertext_is_read_in_pieces_or_refused(algorithm: int, size: int) -> None:
+    """AES-GCM is counter mode with a tag; AES-CCM is refused, for its tag could not be checked."""
+    key, iv, plain = bytes(range(16)), bytes(size), b"a line of firmware\n" * 5000
+    header = cbor2.dumps({1: algorithm})
+    sealed = AESGCM(key).encrypt(iv, plain, b"") if algorithm == 1 else b"x" * len(plain)
+    found = message(cbor2.dumps(cbor2.CBORTag(16, [header, {5: iv}, None])), "")
+    whole = BytesSource("large", sealed + bytes(MAX_HEADER - len(sealed)) + b"more")
+    if algorithm == 1:
+        clear = encryption.decrypt(found, key, whole, Span(0, whole.size))
+        assert (clear.size, clear.read(0, len(plain))) == (whole.size - 16, plain)
+        return
+    with pytest.raises(UnsupportedAlgorithmError, match="not decrypted here"):
+        encryption.decrypt(found, key, whole, Span(0, whole.size))
+
+
+@pytest.mark.parametrize(
+    ("headers", "key", "error"),
+    [
+        ({}, 16, "no IV"),
+        ({5: bytes(7)}, 16, "nonce of 13"),
+        ({5: bytes(13)}, 32, "needs a key"),
+    ],
+)
+def test_a_nonce_or_key_of_a_wrong_size_is_told(headers: dict[int, Any], key: int, error: str) -> None:
+    found = message(cbor2.dumps(cbor2.CBORTag(16, [cbor2.dumps({1: 10}), headers, bytes(40)])), "")
+    with pytest.raises((DecryptionError, FormatError), match=error):
+        encryption.decrypt(found, bytes(key), BytesSource("x", bytes(40)), Span(0, 40))
 
 
 # Damage
