@@ -47,31 +47,45 @@ class Signer:
     above: tuple[x509.Certificate, ...] = ()
 
 
-def signed_data(content: bytes, signer: Signer, moment: datetime) -> bytes:
-    """Return a detached SignedData: ML-DSA-65 over SHA3-512, or ECDSA over SHA3-256, whichever the key is for."""
-    key = load_any(signer.key)
-    lattice = isinstance(key, mldsa.MLDSA65PrivateKey)
-    digest = hashlib.sha3_512(content) if lattice else hashlib.sha3_256(content)
-    attributes = (
-        _attribute("1.2.840.113549.1.9.3", oid(DATA)),
-        _attribute("1.2.840.113549.1.9.5", der(0x17, moment.strftime("%y%m%d%H%M%SZ").encode())),
-        _attribute("1.2.840.113549.1.9.4", der(0x04, digest.digest())),
-    )
-    ordered = sorted(attributes)  # DER: a SET OF is sorted
-    signature = _sign(key, der(0x31, *ordered))
-    hashed = der(0x30, oid(SHA3_512 if lattice else SHA3_256))
-    scheme = der(0x30, oid(ML_DSA_65 if lattice else ECDSA_SHA3_256))
-    rid = _issuer_and_serial(signer.certificate)
-    info = der(0x30, der(0x02, b"\1"), rid, hashed, der(0xA0, *ordered), scheme, der(0x04, signature))
-    certificates = (item.public_bytes(Encoding.DER) for item in (signer.certificate, *signer.above))
+def signed_data(content: bytes, signers: Sequence[Signer], moment: datetime, *, attached: bool = False) -> bytes:
+    """Return a SignedData: ML-DSA-65 over SHA3-512, ECDSA over SHA3-256, whichever a signer's key is for."""
+    infos = sorted(_signer_info(content, signer, moment) for signer in signers)
+    hashed = sorted({_algorithms(load_any(signer.key))[0] for signer in signers})
+    certificates = {item.public_bytes(Encoding.DER) for each in signers for item in (each.certificate, *each.above)}
     body = (
         der(0x02, b"\1"),
-        der(0x31, hashed),
-        der(0x30, oid(DATA)),
+        der(0x31, *hashed),
+        der(0x30, oid(DATA), der(0xA0, der(0x04, content)) if attached else b""),
         der(0xA0, *sorted(certificates)),
-        der(0x31, info),
+        der(0x31, *infos),
     )
     return der(0x30, oid(SIGNED_DATA), der(0xA0, der(0x30, *body)))
+
+
+def _signer_info(content: bytes, signer: Signer, moment: datetime) -> bytes:
+    key = load_any(signer.key)
+    hashed, scheme = _algorithms(key)
+    digest = hashlib.sha3_512(content) if _lattice(key) else hashlib.sha3_256(content)
+    attributes = sorted(  # DER: a SET OF is sorted
+        (
+            _attribute("1.2.840.113549.1.9.3", oid(DATA)),
+            _attribute("1.2.840.113549.1.9.5", der(0x17, moment.strftime("%y%m%d%H%M%SZ").encode())),
+            _attribute("1.2.840.113549.1.9.4", der(0x04, digest.digest())),
+        )
+    )
+    signature = der(0x04, _sign(key, der(0x31, *attributes)))
+    rid = _issuer_and_serial(signer.certificate)
+    return der(0x30, der(0x02, b"\1"), rid, hashed, der(0xA0, *attributes), scheme, signature)
+
+
+def _lattice(key: object) -> bool:
+    return isinstance(key, mldsa.MLDSA65PrivateKey)
+
+
+def _algorithms(key: object) -> tuple[bytes, bytes]:
+    """Return the identifiers of the digest and of the signature; RFC 9882 asks for no shorter digest with ML-DSA-65."""
+    names = (SHA3_512, ML_DSA_65) if _lattice(key) else (SHA3_256, ECDSA_SHA3_256)
+    return der(0x30, oid(names[0])), der(0x30, oid(names[1]))
 
 
 def _sign(key: object, message: bytes) -> bytes:

@@ -63,7 +63,7 @@ def make(folder: Path, variant: Variant) -> None:
             )
             path = folder / "artifacts" / f"pc9-{version}-{device}.p7m"
             path.write_bytes(message)
-            path.with_suffix(".p7s").write_bytes(signed_data(message, signer, MOMENTS[version]))
+            path.with_suffix(".p7s").write_bytes(signed_data(message, [signer], MOMENTS[version]))
     write_logs(folder, image)
 
 
