@@ -181,6 +181,8 @@ class _Question:
 
     def _odd(self, error: FormatError) -> Reply:
         if self._session.hello is not None or self._session.retry is not None:
+            if not self._whole:
+                return self._reply(Kind.HELLO)  # the question is answered, whatever is wrong with what follows
             return Reply(kind=Kind.GARBAGE, exchange=0, first=self._first, reason=f"damaged handshake: {error}")
         kind = Kind.PLAINTEXT if is_text(self._first) else Kind.GARBAGE
         what = "text of another protocol" if kind is Kind.PLAINTEXT else f"no TLS: {error}"

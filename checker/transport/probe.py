@@ -20,7 +20,7 @@ from checker.transport import application, sessions
 from checker.transport._summary import Gathered, fill
 from checker.transport.ask import Kind, ask
 from checker.transport.link import LinkError, Run, sequence
-from checker.transport.questions import Survey, broad
+from checker.transport.questions import PLAIN, STYLES, Survey, broad
 from checker.transport.sessions import Carried, Plan, carry
 from checker.transport.target import FAST_LINK, Options, Target
 
@@ -72,6 +72,7 @@ class _Examination:
         self._run = Run(target, quiet)
         self._options = options
         self._found = Gathered()
+        self._style = PLAIN
 
     async def whole(self) -> EndpointFacts:
         run, found = self._run, self._found
@@ -79,13 +80,18 @@ class _Examination:
             await run.resolve()
         except LinkError as error:
             return self._facts(Reach.UNREACHABLE, str(error))
-        found.first = await ask(run, broad(run), "what answers here?")
+        for self._style in STYLES if run.target.datagram else STYLES[:1]:
+            found.first = await ask(run, replace(broad(run), **self._style), "what answers here?")
+            if found.first.kind is not Kind.TIMEOUT:
+                break
+        if found.first is None:
+            return self._facts(Reach.ERROR, "nothing was asked")
         reach = _REACH[found.first.kind]
         if reach is not Reach.TLS:
             return await self._other(reach, found.first.reason)
         quick = found.first.milliseconds < FAST_LINK * 1000
         everything = quick if self._options.enumerate_all is None else self._options.enumerate_all
-        found.survey = Survey(run, found.first, everything=everything)
+        found.survey = Survey(run, found.first, everything=everything, style=self._style)
         await self._side_by_side(found.survey)
         await self._afterwards(everything=everything)
         return self._facts(*self._verdict())
@@ -168,7 +174,7 @@ class _Examination:
         survey = self._found.survey
         if survey is None or sum(reply.kind in _UNANSWERED for reply in survey.replies()) < CONTROL_AFTER:
             return
-        self._found.control = await ask(self._run, broad(self._run), "does it still answer?")
+        self._found.control = await ask(self._run, replace(broad(self._run), **self._style), "does it still answer?")
         if self._found.control.kind not in _UNANSWERED and survey.silent and not self._run.target.datagram:
             await survey.again()
 

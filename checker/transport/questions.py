@@ -36,6 +36,7 @@ _EPHEMERAL: Final = tuple(
     if names.SUITES[number].startswith("TLS_ECDHE_")
 )
 _INTERNAL_ERROR: Final = 80
+PLAIN: Final[Mapping[str, Any]] = MappingProxyType({})
 _WEAK_PRIME: Final = 2048  # bits; RFC 9325 4.1 calls shorter ones insufficient
 
 
@@ -88,8 +89,9 @@ def refuses(reply: Reply) -> bool:
 class Survey:
     """Everything that raw hellos find out about one endpoint."""
 
-    def __init__(self, run: Run, first: Reply, *, everything: bool) -> None:
+    def __init__(self, run: Run, first: Reply, *, everything: bool, style: Mapping[str, Any] = PLAIN) -> None:
         self.run = run
+        self.style = style
         self.first = first
         self.rounds = None if everything else SLOW_ROUNDS
         self.versions: dict[str, Reply] = {}
@@ -121,7 +123,7 @@ class Survey:
 
     async def _version(self, name: str) -> None:
         number = names.VERSIONS[name]
-        self.versions[name] = await self._ask(self.hello(number), f"does it speak {name}?")
+        self.versions[name] = await self._ask(self.hello(number, **self.style), f"does it speak {name}?")
 
     def hello(self, version: int, **changes: Any) -> Hello:  # noqa: ANN401 - fields of a Hello
         """Return a broad hello of one version (or, for TLS 1.3, of that alone), with changes."""
@@ -146,6 +148,7 @@ class Survey:
                 server_name=self.run.target.name,
                 alpn=self.run.options.alpn,
                 compression=(1, 0) if version == TLS12 else (0,),
+                extra=self.style.get("extra", ()),
             )
         return replace(plain, **changes)
 
@@ -289,7 +292,7 @@ class Survey:
             await self._raw_key()
 
     async def _datagram_suites(self, version: str) -> None:
-        self.sets[version] = {name: Found(members) for name, members in SETS.items()}
+        self.sets[version] = {name: Found(members) for name, members in DATAGRAM_SETS.items()}
         silent = 0
         for name, found in self.sets[version].items():
             for at in range(0, len(found.members), DATAGRAM_SUITES):
@@ -315,7 +318,7 @@ class Survey:
         )
 
     async def _raw_key(self) -> None:
-        hello = self.hello(names.VERSIONS["DTLSv1.2"], extra=((messages.SERVER_TYPE, b"\x01\x02"),))
+        hello = self.hello(names.VERSIONS["DTLSv1.2"], extra=RAW_KEY)
         self.raw_key = await ask(self.run, hello, "does it show a raw public key?", whole_flight=True)
 
     def speaks(self, name: str) -> Fact:
@@ -462,6 +465,22 @@ DATAGRAM_FIRST: Final = (
     *(0xC0A8, 0x00A8, 0x00A9, 0xC0A4, 0xD001, 0xD005, 0xC037, 0xC035, 0x008C, 0x008D, 0x00AE),
     *(0x009E, 0x0033, 0x0039, 0x009C, 0x002F, 0x0035),
 )
+
+
+# What devices with pre-shared keys speak; GnuTLS falls silent where its first choice needs a certificate it lacks.
+DATAGRAM_PSK: Final = (0xC0A8, 0x00A8, 0x008C, 0x00AE)
+DATAGRAM_SETS: Final = MappingProxyType(
+    {
+        "psk": DATAGRAM_PSK,
+        **{name: members for name, members in SETS.items() if name != "psk"},
+        "further psk": tuple(number for number in SETS["psk"] if number not in DATAGRAM_PSK),
+    }
+)
+
+
+RAW_KEY: Final = ((messages.SERVER_TYPE, b"\x01\x02"),)  # only a raw public key will do (RFC 7250 3)
+# How a DTLS server may have to be spoken to before it says anything, in the order of asking.
+STYLES: Final = (PLAIN, MappingProxyType({"suites": DATAGRAM_PSK}), MappingProxyType({"extra": RAW_KEY}))
 
 
 def broad(run: Run) -> Hello:
