@@ -43,9 +43,10 @@ def judge(found: Message, *spkis: bytes, content: bytes = CONTENT) -> Signature:
 
 def test_hss_names_the_one_time_key_that_it_used() -> None:
     signer = pq_material.hss(bytes(32))
-    found = judge(signed(signer.sign, -46), signer.spki)
+    message_once = signed(signer.sign, -46)
+    found = judge(message_once, signer.spki)
     assert (found.outcome, found.algorithm, found.one_time_index) == (Outcome.VALID, "hss", 0)
-    assert judge(signed(signer.sign, -46), signer.spki, content=b"other").outcome is Outcome.INVALID
+    assert judge(message_once, signer.spki, content=b"other").outcome is Outcome.INVALID
 
 
 def test_a_key_that_cannot_be_used_leaves_it_undecided() -> None:
