@@ -367,7 +367,7 @@ def _texts(entries: Mapping[Key, Item], severed: tuple[Severed, ...]) -> dict[st
             item = each.item
     found: dict[str, str] = {}
     if item is not None:
-        for key, value in item.wrapped("text").pairs():
+        for key, value in item.wrapped("text").map("text").items():
             if isinstance(key, str) and value.major is Major.MAP:
                 _add_texts(value, found)
             else:

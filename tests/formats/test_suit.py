@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -12,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from checker.crypto.keyring import KeyRing, read_decryption_key
 from checker.crypto.keys import read_public_key
-from checker.errors import FormatError, LimitError
+from checker.errors import CryptoError, FormatError, LimitError
 from checker.formats import _suit_commands as commands
 from checker.formats import suit as suit_format
 from checker.formats._open import detect, open_artifact
@@ -261,6 +263,7 @@ def test_a_damaged_parameter_is_an_error_with_its_name(parameters: Any, conditio
         ({3: maker.wrapped({1: {-1: {}}})}, "an index"),
         ({7: maker.wrapped({})}, "an array"),
         ({2: "seven"}, "an integer"),
+        ({23: maker.wrapped([20])}, "a map"),
         ({20: maker.wrapped([15, 1])}, "an array"),
         ({20: maker.wrapped([12, "all"])}, "no component"),
         ({20: maker.wrapped(["fetch", 1])}, "an integer"),
@@ -385,6 +388,64 @@ def test_hostile_input_is_refused_soon(name: str) -> None:
     with pytest.raises(FormatError):
         opened(hostile()[name])
     assert time.process_time() - started < 8
+
+
+JUNK: Final[tuple[Any, ...]] = (
+    *(0, 1, -1, 2**64 - 1, 7, 12, 15, 18, 20, 21, 22, 32),
+    *(b"", b"\x80", b"\xf6", "", "#firmware.bin", [], [0, 1], {}, {1: 1}),
+    *(None, True, 1.5, cbor2.CBORTag(18, [])),
+)
+
+
+def mutated(value: Any, chance: random.Random) -> Any:
+    """Return a value with some of its parts replaced, also inside byte strings that hold CBOR."""
+    if chance.random() < 0.03:
+        return chance.choice(JUNK)
+    if isinstance(value, cbor2.CBORTag):
+        return cbor2.CBORTag(value.tag, mutated(value.value, chance))
+    if isinstance(value, Mapping):
+        return {key: mutated(item, chance) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        found = [mutated(item, chance) for item in value]
+        return [*found, chance.choice(JUNK)] if chance.random() < 0.03 else found
+    if isinstance(value, bytes) and 1 < len(value) < 800:
+        inner = _inner(value)
+        return value if inner is None else cbor2.dumps(mutated(inner, chance))
+    return value
+
+
+def _inner(data: bytes) -> Any:
+    try:
+        found = cbor2.loads(data)
+        return found if cbor2.dumps(found) == data else None
+    except (cbor2.CBORError, ValueError):
+        return None
+
+
+def resigned(data: bytes) -> bytes:
+    whole = cbor2.loads(data)
+    members = dict(whole.value) if isinstance(whole, cbor2.CBORTag) and isinstance(whole.value, Mapping) else {}
+    if not isinstance(members.get(3), bytes):
+        return data
+    value = maker.wrapped(maker.digest(maker.wrapped(members[3])))
+    members[2] = maker.wrapped([value, sample.ES256(value)])
+    return cbor2.dumps(cbor2.CBORTag(107, members))
+
+
+@pytest.mark.parametrize("seed", range(120))
+def test_any_changed_part_is_an_artifact_or_a_typed_error(seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - repeatable
+    made = (sample._severed(), sample._dependency(), sample._two_slots(), sample._version(),
+            maker.packed(sample.sealed(sample.wraps()), sample.ES256))  # fmt: skip
+    changed = resigned(cbor2.dumps(mutated(cbor2.loads(made[seed % len(made)]), chance)))
+    try:
+        found = opened(changed)
+    except (FormatError, CryptoError):
+        return
+    spans = {*found.coverage.payload, *found.coverage.uncovered, *found.coverage.undecided}
+    assert all(0 <= span.start <= span.end <= len(changed) for span in spans)
+    assert {*found.coverage.uncovered, *found.coverage.undecided} <= set(found.coverage.payload)
+    assert {item.code for item in found.weaknesses} <= {*suit_format.WEAKNESSES, "inner-unreadable"}
 
 
 def test_every_code_that_is_told_is_declared() -> None:
