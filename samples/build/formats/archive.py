@@ -65,7 +65,7 @@ def packed(files: Files, method: int = zipfile.ZIP_STORED, comment: bytes = b"")
 
 def build(folder: Path) -> None:
     """Make good and bad archives and the public keys."""
-    require("openssl", "sha256sum", "md5sum", "sha512sum", "tar", "zip")
+    require("openssl", "sha256sum", "md5sum", "sha512sum", "tar", "zip", "zstd")
     for name in ("good", "bad", "keys"):
         shutil.rmtree(folder / name, ignore_errors=True)
         (folder / name).mkdir(parents=True)
@@ -126,6 +126,7 @@ def _bad_tar(payload: Files, signed: Files) -> dict[str, bytes]:
         "bad/trailing-data.tar": good + b"more",
         "bad/traversal.tar": _more(signed, tarfile.TarInfo("../config.txt")),
         "bad/truncated.tar": good[:3000],
+        "bad/zstd-cut-short.tar.zst": run(["zstd", "-q", "-c"], stdin=good)[:-4],
         "bad/broken-image-inside.tar": tar({"inner.zip": packed(payload)[:-40], **payload}),
     }
 

@@ -24,7 +24,7 @@ Members = dict[str, bytes]
 
 def build(folder: Path) -> None:
     """Write `good/`, `bad/` and `keys/` below `folder`."""
-    require("mender-artifact", "openssl")
+    require("mender-artifact", "openssl", "zstd")
     fresh(folder)
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
@@ -62,6 +62,7 @@ def _good(good: Path, work: Path) -> None:
     write(work, good / "rootfs.mender", *key, kind="rootfs-image")
     write(work, good / "version-2.mender", *key, "-v", "2", kind="rootfs-image")
     write(work, good / "two-files.mender", *key, "-f", "more.txt")
+    (good / "zstd.mender").write_bytes(pack(_signed(_zstd(read((good / "signed.mender").read_bytes())))))
 
 
 def _bad(folder: Path, work: Path) -> None:
@@ -81,8 +82,7 @@ def _changes(work: Path, original: bytes) -> Mapping[str, Callable[[], bytes]]:
     manifest = members["manifest"]
 
     def signed(changed: Members, key: Path = SIGNER, digest: str = "-sha256") -> bytes:
-        found = run(["openssl", "dgst", digest, "-sign", key], stdin=changed["manifest"])
-        return pack(changed | {"manifest.sig": base64.b64encode(found)})
+        return pack(_signed(changed, key, digest))
 
     data = members["data/0000.tar"]
     last = original.index(b"data/0000.tar\0")
@@ -103,7 +103,8 @@ def _changes(work: Path, original: bytes) -> Mapping[str, Callable[[], bytes]]:
         "manifest-names-a-missing-file": lambda: signed(members | {"manifest": manifest + line}),
         "file-that-no-manifest-names": lambda: pack(members | {"data/0000.tar": more}),
         "file-twice": lambda: pack(members | {"data/0000.tar": twice}),
-        "zstd-payload": lambda: pack(_zstd(members, work)),
+        "zstd-cut-short": lambda: _zstd_changed(members, lambda frame: frame[:-4]),
+        "zstd-checksum-wrong": lambda: _zstd_changed(members, lambda frame: flipped(frame, len(frame) - 1)),
         "bytes-behind": lambda: original + b"more than the archive",
         "truncated-payload": lambda: original[: original.index(b"fw.bin\0", 4096) + 700],
         "no-payload": lambda: original[:last] + bytes(1024),
@@ -120,18 +121,37 @@ def _broken(signature: bytes) -> bytes:
 
 def _renamed(header: bytes) -> bytes:
     """Return the header archive with another device in it, packed the same way."""
-    plain = gzip.decompress(header) if header.startswith(b"\x1f\x8b") else header
+    plain = _unpacked(header)
     changed = plain.replace(b"gw2", b"gw9")
     return gzip.compress(changed, mtime=0) if header is not plain else changed
 
 
-def _zstd(members: Members, work: Path) -> Members:
-    """Return the members with the payload compressed by zstd; the manifest names what is inside and stays as it is."""
-    (work / "data.tar").write_bytes(members["data/0000.tar"])
-    packed = run(["zstd", "-q", "-c", work / "data.tar"])
-    return {name if name != "data/0000.tar" else "data/0000.tar.zst": data for name, data in members.items()} | {
-        "data/0000.tar.zst": packed
-    }
+def _unpacked(header: bytes) -> bytes:
+    return gzip.decompress(header) if header.startswith(b"\x1f\x8b") else header
+
+
+def _signed(members: Members, key: Path = SIGNER, digest: str = "-sha256") -> Members:
+    """Return the members with their manifest signed by openssl."""
+    found = run(["openssl", "dgst", digest, "-sign", key], stdin=members["manifest"])
+    return members | {"manifest.sig": base64.b64encode(found)}
+
+
+def _zstd(members: Members) -> Members:
+    """Return the members with header and payload compressed by zstd, as mender-artifact does from version 3.10 on."""
+    header = next(name for name in members if name.startswith("header.tar"))
+    packed = run(["zstd", "-q", "-c"], stdin=_unpacked(members[header]))
+    lines = members["manifest"].decode().splitlines(keepends=True)
+    kept = "".join(line for line in lines if not line.endswith(f"{header}\n"))
+    manifest = f"{kept}{hashlib.sha256(packed).hexdigest()}  header.tar.zst\n".encode()
+    data = run(["zstd", "-q", "-c"], stdin=members["data/0000.tar"])
+    first: Members = {"version": members["version"], "manifest": manifest, "manifest.sig": b""}
+    return first | {"header.tar.zst": packed, "data/0000.tar.zst": data}
+
+
+def _zstd_changed(members: Members, change: Callable[[bytes], bytes]) -> bytes:
+    """Return an artifact whose zstd payload is changed after signing; the manifest names what is inside."""
+    packed = _signed(_zstd(members))
+    return pack(packed | {"data/0000.tar.zst": change(packed["data/0000.tar.zst"])})
 
 
 def read(data: bytes) -> Members:
