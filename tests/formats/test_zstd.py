@@ -86,11 +86,11 @@ def test_the_tool_and_the_reader_agree_about_truncations_and_what_follows() -> N
 @NEEDS_ZSTD
 def test_a_flipped_bit_that_the_tool_finds_is_found() -> None:
     packed = zstandard.ZstdCompressor(write_checksum=True).compress(PLAIN[:30_000])
-    for at in [*range(20), *range(20, len(packed) - 4, 499), *range(len(packed) - 4, len(packed))]:
-        for bit in (0, 3, 7):
+    for at in [*range(20), *range(20, len(packed) - 4, 997), *range(len(packed) - 4, len(packed))]:
+        for bit in range(8):
             data = packed[:at] + bytes([packed[at] ^ 1 << bit]) + packed[at + 1 :]
             if accepts(data):
-                assert opened(data) in {PLAIN[:30_000], b""}
+                assert opened(data) == PLAIN[:30_000]  # a bit without a meaning, as the one that RFC 8878 calls unused
                 continue
             with pytest.raises(FormatError):
                 opened(data)
