@@ -14,7 +14,7 @@ from typing import Final
 from checker.discovery import discover, find
 from checker.errors import AmbiguousFormatError, DecryptionError, FormatError, LimitError, UnknownFormatError
 from checker.formats._magic import hint
-from checker.formats.contract import Context, Format
+from checker.formats.contract import Budget, Context, Format
 from checker.io.digests import DigestRequest, Started, compute, identify
 from checker.io.folders import FolderSource
 from checker.io.limits import MAX_DEPTH
@@ -25,6 +25,10 @@ PLAINTEXT: Final = "plaintext_sha256"
 TARGET: Final = "target."  # `target.MEMBER`: which hardware target a member is for; the probes read it
 WEAKNESSES: Final = ("inner-unreadable",)
 _PACKAGE: Final = "checker.formats"
+MAX_TRIED: Final = 5_000  # members of all containers inside one artifact; a FIT may have 4096 images
+MAX_OPENED: Final = 250  # of these, those of a known format; the largest real deliverables have some tens
+MAX_SIZE: Final = 8 * 1024**3  # bytes of those together, or `MAX_SHARE` times what the artifact has
+MAX_SHARE: Final = 16
 _SHOWN: Final = 5  # names of a folder's files in an error text
 
 
@@ -81,8 +85,12 @@ def open_artifact(
     _refuse_unknown(chosen, "options", (name for name in context.options if not _for_all(name)), chosen.options)
     if context.depth > MAX_DEPTH:
         raise LimitError(f"containers are nested deeper than MAX_DEPTH ({MAX_DEPTH})", field="depth")
+    if context.budget is not None and not context.budget.open_one(source.size):
+        raise LimitError(f"more than MAX_OPENED ({MAX_OPENED}) files, or too many bytes, inside one", field="members")
     artifact = _parse(chosen, source, context, identity or identify(source))
-    within = replace(context, depth=context.depth + 1, companions={}, options={})
+    within = replace(
+        context, depth=context.depth + 1, companions={}, options={}, budget=context.budget or _budget(source)
+    )
     opened = tuple(_open_image(image, within) for image in artifact.images)
     images = tuple(image for image, _ in opened)
     weaknesses = tuple(weakness for _, weakness in opened if weakness)
@@ -102,6 +110,10 @@ def _refuse_unknown(chosen: Format, field: str, given: Iterable[str], known: Map
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else f"; it reads: {', '.join(known) or 'none'}"
         raise FormatError(f"{chosen.id} reads no {field[:-1]} {name!r}{hint}", field=field)
+
+
+def _budget(source: Source) -> Budget:
+    return Budget(tried=MAX_TRIED, opened=MAX_OPENED, size=max(MAX_SIZE, MAX_SHARE * source.size))
 
 
 def _parse(chosen: Format, source: Source, context: Context, identity: Started) -> Artifact:
@@ -125,6 +137,8 @@ def _open_image(image: Image, context: Context) -> tuple[Image, Weakness | None]
     """Return an image with what lies inside it, where a format claims it; a broken one gets a note and a weakness."""
     if image.source is None or image.inner is not None:
         return image, None
+    if context.budget is not None and not context.budget.try_one():
+        return replace(image, note=image.note or "not opened: too many members inside one artifact"), None
     try:
         return replace(image, inner=open_artifact(image.source, context)), None
     except UnknownFormatError:  # its message names the source, which is the outer file

@@ -17,6 +17,26 @@ from checker.model.artifact import Artifact, Source
 Parse = Generator[Sequence[DigestRequest], Mapping[DigestRequest, bytes], Artifact]
 
 
+@dataclass
+class Budget:
+    """What may still be looked into below one artifact, so that images that share bytes do not multiply the work."""
+
+    tried: int  # members that are asked what they are
+    opened: int  # those that a format claims
+    size: int  # bytes of these
+
+    def try_one(self) -> bool:
+        """Return whether one more member may be asked what it is, and count it."""
+        self.tried -= 1
+        return self.tried >= 0 and self.opened > 0 and self.size > 0
+
+    def open_one(self, size: int) -> bool:
+        """Return whether one more member of `size` bytes may be opened, and count it."""
+        self.opened -= 1
+        self.size -= size
+        return self.opened >= 0 and self.size >= 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """What a format may use besides the bytes: keys and anchors, companions, options, and the one clock."""
@@ -26,6 +46,7 @@ class Context:
     companions: Mapping[str, Source] = field(default_factory=dict)  # files beside it: "signature" …
     options: Mapping[str, str] = field(default_factory=dict)
     depth: int = 0  # how many containers this one lies in
+    budget: Budget | None = field(default=None, compare=False, repr=False)  # of the driver, for all below one artifact
 
 
 @dataclass(frozen=True, kw_only=True)

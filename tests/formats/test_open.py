@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -224,3 +225,54 @@ def test_a_signature_beside_a_format_that_reads_none_is_refused_and_never_left_o
 def test_options_for_probes_are_every_formats(kit: Any) -> None:
     path = samples.FOLDER / "mcuboot" / "good" / "signed.bin"
     assert kit.open(path, options={"target.image": "mcu", "plaintext_sha256": "00" * 32}).format == "mcuboot"
+
+
+def nested_fit(content: bytes, images: int) -> bytes:
+    """Return a device tree whose images all lie in the same bytes, as FIT allows."""
+    names = b"description\0data-position\0data-size\0"
+
+    def pad(data: bytes) -> bytes:
+        return data + bytes(-len(data) % 4)
+
+    def begin(name: str) -> bytes:
+        return struct.pack(">I", 1) + pad(name.encode() + b"\0")
+
+    def prop(name: str, value: bytes) -> bytes:
+        return struct.pack(">III", 3, len(value), names.index(name.encode() + b"\0")) + pad(value)
+
+    def structure(place: int) -> bytes:
+        where = prop("data-position", struct.pack(">I", place)) + prop("data-size", struct.pack(">I", len(content)))
+        nodes = b"".join(begin(f"i{number}") + where + struct.pack(">I", 2) for number in range(images))
+        ends = struct.pack(">III", 2, 2, 9)
+        return begin("") + prop("description", b"x\0") + begin("images") + nodes + ends
+
+    size = 56 + len(structure(0)) + len(names)
+    size += -size % 4
+    tree = structure(size)
+    head = struct.pack(">10I", 0xD00DFEED, size, 56, 56 + len(tree), 40, 17, 16, 0, len(names), len(tree))
+    return (head + bytes(16) + tree + names).ljust(size, b"\0") + content
+
+
+def test_images_that_share_bytes_do_not_multiply_the_work(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_open, "MAX_TRIED", 500)
+    once = kit.open(nested_fit(nested_fit(b"payload", 3), 3))
+    assert sum(1 for _ in once.walk()) == 4
+    data = b"payload"
+    for _ in range(6):
+        data = nested_fit(data, 30)
+    start = time.process_time()
+    many = kit.open(data)  # 30 to the power of 6 images in 10 KB
+    assert time.process_time() - start < 10
+    found = list(many.walk())
+    assert len(found) <= _open.MAX_OPENED + 1
+    assert any("too many members" in image.note for item in found for image in item.images)
+
+
+def test_a_member_that_is_too_large_for_what_is_left_is_told(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = nested_fit(nested_fit(b"payload", 1), 2)
+    for name, value in (("MAX_SIZE", 0), ("MAX_SHARE", 0)):
+        monkeypatch.setattr(_open, name, value)
+    artifact = kit.open(data)
+    assert all(image.inner is None and image.note for image in artifact.images)
+    monkeypatch.setattr(_open, "MAX_SIZE", 10)
+    assert "inner-unreadable" in kit.codes(kit.open(data))
