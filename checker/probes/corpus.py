@@ -22,7 +22,7 @@ from checker.io.digests import DigestRequest, compute
 from checker.io.files import Files
 from checker.io.sources import Window
 from checker.model.artifact import Artifact, Encryption, OneTimeKey, Recipient, Signature, Source, Span
-from checker.model.evidence import Evidence, Expectation, Value
+from checker.model.evidence import Evidence, Expectation, Origin, Value
 from checker.model.subject import Subject, SubjectKind
 from checker.model.terms import Outcome, Reason
 from checker.probes import _keyfiles
@@ -384,9 +384,13 @@ def _repeats(one: _Cipher, two: _Cipher) -> bool | None:
 
 
 def _indexes(description: Description, opened: Sequence[Opened]) -> Iterator[Evidence]:
-    """Yield every one-time key of a stateful hash-based signature, and whether it was used twice (T34)."""
+    """Yield every one-time key of a stateful hash-based signature, and whether it was used twice (T34).
+
+    A repeat is a record of each artifact that has one of the uses, so that a report names them all.
+    """
     subject = update_subject(description)
     seen: dict[tuple[str, str, int], dict[str, set[str]]] = {}
+    files = {item.ref.id: item.ref.file.path for item in opened}
     unknown = False
     for item, artifact, signature in _stateful(opened):
         uses = _uses(artifact, signature)
@@ -398,7 +402,9 @@ def _indexes(description: Description, opened: Sequence[Opened]) -> Iterator[Evi
         repeated = len(uses_by) > 1
         where = sorted({name for names in uses_by.values() for name in names}) if repeated else None
         values: dict[str, Value] = {"scheme": scheme, "key": key, "index": index, "repeated": repeated, "where": where}
-        yield fact(_PROBE, "one_time_index", subject, values)
+        for name in where or [""]:
+            origin = Origin(file=files[name]) if name else Origin()
+            yield fact(_PROBE, "one_time_index", subject, values, origin=origin)
     if unknown:
         text = "the one-time index of a stateful hash-based signature could not be read"
         yield gap(_PROBE, "one_time_index", subject, Reason.UNSUPPORTED_ALGORITHM, text)

@@ -270,7 +270,8 @@ def lms(lab: Any, image: Any, name: str, index: int | None) -> None:
 def test_a_one_time_index_that_returns_is_a_repeat(lab: Any, image: Any) -> None:
     lms(lab, image, "a", 7)
     lms(lab, image, "b", 7)
-    assert lab.one(PROBE, "one_time_index").values["repeated"] is True
+    found = [item for item in lab.run(PROBE) if item.kind == "one_time_index"]
+    assert [(item.values["repeated"], item.origin.file) for item in found] == [(True, "a.bin"), (True, "b.bin")]
 
 
 def test_the_next_index_is_no_repeat_and_neither_is_the_same_file_again(lab: Any, image: Any) -> None:
@@ -306,9 +307,11 @@ def signed_lms(lab: Any, image: Any, name: str, leaf: int, content: bytes) -> No
 def test_two_real_signatures_by_one_leaf_are_a_repeat_that_names_both_artifacts(lab: Any, image: Any) -> None:
     signed_lms(lab, image, "a", 3, b"release 1")
     signed_lms(lab, image, "b", 3, b"release 2")
-    values = lab.one(PROBE, "one_time_index").values
-    assert (values["scheme"], values["index"], values["repeated"]) == ("lms", 3, True)
-    assert values["where"] == ["a", "b"]
+    found = [item for item in lab.run(PROBE) if item.kind == "one_time_index"]
+    for values in (item.values for item in found):
+        assert (values["scheme"], values["index"], values["repeated"]) == ("lms", 3, True)
+        assert values["where"] == ["a", "b"]
+    assert [item.origin.file for item in found] == ["a.bin", "b.bin"]
 
 
 def test_the_next_leaf_and_the_same_bytes_again_are_no_repeat(lab: Any, image: Any) -> None:

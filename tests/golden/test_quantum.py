@@ -1,0 +1,128 @@
+"""The quantum tier from files to verdicts: what the pump passes, where its near miss fails, and used-up keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from checker.model.assessment import Assessment
+from checker.model.finding import Finding
+from checker.model.terms import Grade, Reading, Step, Tier, Verdict
+from checker.pipeline import Options, assess
+from checker.report.html import RENDERER as HTML
+from checker.report.text import RENDERER as TEXT
+from samples.build import golden
+from tests.crypto import pq_material as material
+
+ROWS = frozenset({Step.SIGN, Step.PROTECT, Step.PROCESS, Step.REVERIFY})
+# Attestations (E1, E2, PK2) and trials on the device (T00, T01, T05, T07, T10, T12, T26, T30, T35) prove these alone.
+BEYOND_FILES = {
+    "SIGN-E1", "SIGN-E2", "SIGN-E3-PK2", "SIGN-E3-PK7", "SIGN-Q2", "PROT-E1", "PROT-E2",
+    "PROC-B2-SINGLE", "PROC-U2-SINGLE", "PROC-E2-SINGLE", "PROC-Q1-SINGLE", "REV-E3",
+}  # fmt: skip
+PASSED = {"SIGN-Q1", "SIGN-Q3", "PROT-Q1", "PROT-Q2", "REV-Q1", "REV-Q2", "REV-Q3"}
+
+
+def sample(name: str) -> Assessment:
+    return assess(golden.SAMPLES / name / "update.yaml", Options(as_of=golden.AS_OF))
+
+
+@pytest.fixture(scope="module")
+def quantum() -> Assessment:
+    return sample("quantum")
+
+
+@pytest.fixture(scope="module")
+def near_miss() -> Assessment:
+    return sample("quantum-near-miss")
+
+
+def verdict(finding: Finding, reading: Reading = Reading.LETTER) -> Verdict:
+    return finding.judgement(Grade.PROVED, reading).verdict
+
+
+def ids(found: Assessment, wanted: Verdict, reading: Reading = Reading.LETTER) -> set[str]:
+    """Return the blocking requirements of the four rows with a verdict."""
+    rows = (item for item in found.findings if item.requirement.step in ROWS and item.requirement.blocking)
+    return {item.requirement.id for item in rows if verdict(item, reading) is wanted}
+
+
+@pytest.mark.parametrize("reading", Reading)
+def test_the_pump_passes_all_that_files_can_prove(quantum: Assessment, reading: Reading) -> None:
+    assert ids(quantum, Verdict.FAIL, reading) == set()
+    assert ids(quantum, Verdict.UNKNOWN, reading) == BEYOND_FILES
+    tier = {item.requirement.id for item in quantum.findings if item.requirement.tier is Tier.QUANTUM}
+    assert ids(quantum, Verdict.PASS, reading) & tier == PASSED
+    assert quantum.observations == ()
+
+
+def test_the_near_miss_fails_in_one_thing_per_row(quantum: Assessment, near_miss: Assessment) -> None:
+    # A classical signer makes both the signature and the last link of its path classical.
+    failed = {"SIGN-Q1", "SIGN-Q3", "PROT-Q2", "PROC-Q1-SINGLE", "REV-Q3"}
+    assert ids(near_miss, Verdict.FAIL) == failed
+    assert ids(near_miss, Verdict.UNKNOWN) == BEYOND_FILES - failed
+    assert ids(near_miss, Verdict.PASS) == ids(quantum, Verdict.PASS) - failed
+    assert {item.step for item in near_miss.rows if item.contradiction} == ROWS  # it claims +3 in each of them
+    assert [item.code for item in near_miss.observations] == ["SIGN-Q1-LETTER"]
+
+
+def test_letter_only_is_said_in_words_for_people(quantum: Assessment, near_miss: Assessment) -> None:
+    words = "a quantum computer could still break what protects the update, so that tier is refused"
+    for renderer in (TEXT, HTML):
+        said = " ".join(renderer.render(near_miss).decode().split())
+        assert words in said
+        assert words not in " ".join(renderer.render(quantum).decode().split())
+
+
+# State
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Any:
+    """Two devices' artifacts under one HSS key; `fleet(first, second)` signs with those leaves of its tree."""
+
+    def make(*leaves: int, same: bool = False) -> Assessment:
+        artifacts = ""
+        for device, leaf in zip("AB", leaves, strict=True):
+            signer = material.hss(b"fleet", start=leaf)
+            content = b"firmware " * 50 + (b"" if same else device.encode())
+            (tmp_path / f"{device}.bin").write_bytes(content)
+            (tmp_path / f"{device}.sig").write_bytes(signer.sign(content))
+            (tmp_path / "release.pub").write_bytes(signer.spki)
+            artifacts += f"  - {{file: {device}.bin, signature: {device}.sig, device: {device}}}\n"
+        (tmp_path / "device.yaml").write_text(
+            "otaudit: device/1\nvendor: Acme\nmodel: X\ntargets: [{id: main}]\ntrust: {images: {keys: [release.pub]}}\n"
+        )
+        head = "otaudit: update/1\ndevice: device.yaml\nid: x-1\nversion: '1'\nartifacts:\n"
+        (tmp_path / "update.yaml").write_text(head + artifacts)
+        return assess(tmp_path / "update.yaml", Options(as_of=golden.AS_OF))
+
+    return make
+
+
+def state(found: Assessment) -> Finding:
+    return next(item for item in found.findings if item.requirement.id == "SIGN-Q4")
+
+
+def test_an_index_that_two_artifacts_share_fails_and_both_are_named(fleet: Any) -> None:
+    found = fleet(4, 4)
+    assert verdict(state(found)) is Verdict.FAIL
+    used = [item for item in found.evidence.of("one_time_index") if item.values.get("repeated")]
+    assert [item.values["where"] for item in used] == [["A.bin", "B.bin"]] * 2
+    assert [item.origin.file for item in used] == ["A.bin", "B.bin"]
+    page = HTML.render(found).decode()
+    observed = page[page.index('id="SIGN-Q4"') :].split("Expected</b>")[0].split("To do")[0]
+    assert "A.bin" in observed
+    assert "B.bin" in observed
+
+
+def test_an_index_of_its_own_for_each_is_not_proved_without_the_module_that_keeps_the_state(fleet: Any) -> None:
+    found = fleet(4, 5)
+    assert verdict(state(found)) is Verdict.UNKNOWN  # the attestation is missing, and nothing repeats
+    assert all(item.values["repeated"] is False for item in found.evidence.of("one_time_index"))
+
+
+def test_one_file_for_two_devices_is_one_use(fleet: Any) -> None:
+    assert verdict(state(fleet(4, 4, same=True))) is Verdict.UNKNOWN
