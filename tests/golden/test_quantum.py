@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from asn1crypto import cms
+from cryptography import x509
 
 from checker.model.assessment import Assessment
 from checker.model.finding import Finding
@@ -126,3 +129,24 @@ def test_an_index_of_its_own_for_each_is_not_proved_without_the_module_that_keep
 
 def test_one_file_for_two_devices_is_one_use(fleet: Any) -> None:
     assert verdict(state(fleet(4, 4, same=True))) is Verdict.UNKNOWN
+
+
+# A second implementation
+
+
+@pytest.mark.parametrize("version", ["3.1.0", "3.2.0"])
+def test_pqcrypto_verifies_the_pumps_signatures_and_refuses_changed_ones(version: str) -> None:
+    sign = pytest.importorskip("pqcrypto.sign", reason="pqcrypto is not installed").ml_dsa_65
+    for device in "AB":
+        message = golden.SAMPLES / "quantum" / "artifacts" / f"pc9-{version}-{device}.p7m"
+        signed = cms.ContentInfo.load(message.with_suffix(".p7s").read_bytes())["content"]
+        (info,) = signed["signer_infos"]
+        year = {"3.1.0": 2025, "3.2.0": 2026}[version]
+        path = golden.SAMPLES / "quantum" / "trust" / f"signer-{year}.crt.pem"
+        public: Any = x509.load_pem_x509_certificate(path.read_bytes()).public_key()
+        raw = public.public_bytes_raw()
+        attributes = info["signed_attrs"].untag().dump()
+        assert hashlib.sha3_512(message.read_bytes()).digest() in attributes
+        sign.verify(raw, attributes, info["signature"].native)  # it raises where it does not verify
+        with pytest.raises(ValueError, match="verif"):
+            sign.verify(raw, attributes[:-1] + bytes([attributes[-1] ^ 1]), info["signature"].native)
