@@ -21,7 +21,14 @@ from checker.crypto import cose
 from checker.crypto import cose_encryption as encryption
 from checker.crypto.keyring import DecryptionKey, KeyRing, read_decryption_key
 from checker.crypto.keys import PublicKey, read_public_key
-from checker.errors import CryptoError, DecryptionError, FormatError, LimitError, UnsupportedAlgorithmError
+from checker.errors import (
+    CryptoError,
+    DecryptionError,
+    FormatError,
+    InvalidSignatureError,
+    LimitError,
+    UnsupportedAlgorithmError,
+)
 from checker.io.cbor import read
 from checker.io.limits import MAX_HEADER
 from checker.io.sources import BytesSource
@@ -321,6 +328,23 @@ def test_a_mac_has_the_size_of_its_algorithm(end: bytes, algorithm: int, outcome
     data = cbor2.dumps(cbor2.CBORTag(17, [cbor2.dumps({1: algorithm}), {}, None, end]))
     ring = KeyRing.of(decryption=[read_decryption_key(b"11" * 32, "secret")])
     assert [each.outcome.value for each in judge(message(data, ""), ring)] == [outcome]
+
+
+@pytest.mark.parametrize(("size", "outcome"), [(32, "valid"), (31, "invalid"), (16, "invalid"), (8, "invalid")])
+def test_a_right_tag_that_is_cut_is_no_tag(size: int, outcome: str) -> None:
+    header, *_, tag = cbor2.loads(maker.mac0(b"\x11" * 32)(TEXT)).value
+    data = cbor2.dumps(cbor2.CBORTag(17, [header, {}, None, tag[:size]]))
+    ring = KeyRing.of(decryption=[read_decryption_key(b"11" * 32, "secret")])
+    assert [each.outcome.value for each in judge(message(data, ""), ring)] == [outcome]
+
+
+def test_a_key_of_another_kind_is_refused_before_anything_is_computed() -> None:
+    found = message_of()
+    data = cose.signature_structure(found, found.signers[0], TEXT)
+    cose.verify(of(P256.public_key()), found.signers[0], data)
+    for key in (ED25519, RSA, ec.derive_private_key(7, ec.SECP256K1())):
+        with pytest.raises(InvalidSignatureError, match="is not made by"):
+            cose.verify(of(key.public_key()), found.signers[0], data)
 
 
 def test_what_no_library_can_verify_stays_undecided(monkeypatch: pytest.MonkeyPatch) -> None:

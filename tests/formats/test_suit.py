@@ -118,14 +118,16 @@ def test_each_key_gives_its_own_outcome() -> None:
 def test_a_block_that_brings_its_own_payload_signs_only_that() -> None:
     key = sample.load(sample.SIGNER)
 
-    def block(payload: bytes) -> bytes:
+    def block(payload: bytes, over: bytes = b"") -> bytes:
         header = maker.protected({1: maker.ES256})
-        signature = maker.raw_signature(key, maker.wrapped(["Signature1", header, b"", payload]))
+        signature = maker.raw_signature(key, maker.wrapped(["Signature1", header, b"", over or payload]))
         return maker.wrapped(cbor2.CBORTag(18, [header, {}, payload, signature]))
 
     same = opened(maker.packed(PLAN, block))
     other = opened(maker.packed(PLAN, lambda content: block(content[:-1] + b"x")))
+    shown = opened(maker.packed(PLAN, lambda content: block(content[:-1] + b"x", content)))
     assert (same.signatures[0].outcome, uncovered(same)) == (Outcome.VALID, 0)
+    assert (shown.signatures[0].outcome, uncovered(shown)) == (Outcome.INVALID, 1032)
     assert (other.signatures[0].outcome, uncovered(other)) == (Outcome.INVALID, 1032)
 
 
