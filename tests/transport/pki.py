@@ -130,6 +130,10 @@ class Pki:
         for text, holder in {"root": self.root, "rogue": self.rogue, "int": self.intermediate}.items():
             (folder / f"{text}.pem").write_bytes(holder.pem)
             (folder / f"{text}.key").write_bytes(holder.key_pem)
+        key = self.leaves["ok"].key
+        traditional = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+        public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        (folder / "raw.pem").write_bytes(traditional + public)
         (folder / "ok.ocsp").write_bytes(self.staple("ok"))
         (folder / "revoked.ocsp").write_bytes(self.staple("ok", revoked=True))
 
@@ -156,8 +160,12 @@ class Pki:
 
     def pin(self, text: str) -> str:
         """Return a pin the way that RFC 7469 2.4 does, without the code under test."""
-        spki = self.leaves[text].key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        return "sha256/" + base64.b64encode(hashlib.sha256(spki).digest()).decode()
+        return "sha256/" + base64.b64encode(hashlib.sha256(bytes.fromhex(self.spki(text))).digest()).decode()
+
+    def spki(self, text: str) -> str:
+        """Return a leaf's SubjectPublicKeyInfo in hex."""
+        public = self.leaves[text].key.public_key()
+        return bytes(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hex()
 
     def signed_by_openssl(self, digest: str) -> str:
         """Make a leaf with a hash that cryptography no longer signs with; return its name."""

@@ -10,10 +10,13 @@ from collections.abc import Iterator
 import pytest
 
 from checker.crypto.tls.identity import ClientIdentity
+from checker.crypto.tls.session import Session
 from checker.model.endpoint import Answer, ClientAuth, Reach
+from checker.transport.chain import describe
+from checker.transport.target import Options
 from tests.transport.battery import PSK, free_port, process, s_server
 from tests.transport.conftest import Probe, Start, needs
-from tests.transport.pki import Pki
+from tests.transport.pki import AS_OF, Pki
 
 YES, NO = Answer.YES, Answer.NO
 
@@ -95,12 +98,14 @@ def test_libcoap_with_a_pre_shared_key(start: Start, probe: Probe, tool: str) ->
 
 @needs("coap-server-gnutls", "openssl")
 def test_a_raw_public_key_is_shown_with_its_pin(pki: Pki, start: Start, probe: Probe) -> None:
-    server = start(coap("coap-server-gnutls", "-M", pki.path("ok.key"), "-n"))
+    server = start(coap("coap-server-gnutls", "-M", pki.path("raw.pem"), "-n"))
     facts = probe(server, "coaps", timeout=1.2, pins=(pki.pin("ok"),))
     assert facts.chain.raw_public_key.answer is YES
     assert facts.chain.raw_public_key_pin == pki.pin("ok")
     assert facts.pins.matches.answer is YES
-    assert probe(server, "coaps", timeout=1.2, pins=(pki.pin("ok2"),)).pins.matches.answer is NO
+    raw = Session(raw_public_key=True, certificates=(bytes.fromhex(pki.spki("ok")),))
+    other = Options(as_of=AS_OF, pins=(pki.pin("ok2"),))
+    assert describe(raw, "localhost", other, 0)[1].matches.answer is NO
 
 
 @contextlib.contextmanager

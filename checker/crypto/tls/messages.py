@@ -308,6 +308,18 @@ def certificates(body: bytes, *, tls13: bool) -> Certificates:
     return Certificates(ders=tuple(ders), staple=staple)
 
 
+def raw_public_key(body: bytes) -> bytes:
+    """Return the SubjectPublicKeyInfo that stands in a Certificate message up to TLS 1.2 (RFC 7250 3).
+
+    Raises:
+        FormatError: it is damaged.
+    """
+    cursor = Cursor(body, "Certificate")
+    found = cursor.vector(3, "ASN.1_subjectPublicKeyInfo")
+    cursor.end()
+    return found
+
+
 def certificate_status(body: bytes) -> bytes:
     """Return the OCSP response of a CertificateStatus (RFC 6066 8).
 

@@ -15,6 +15,7 @@ from checker.crypto.tls.records import Message
 from checker.errors import CryptoError, FormatError
 
 _SERVER_CONTEXT: Final = b" " * 64 + b"TLS 1.3, server CertificateVerify\0"  # RFC 9846 4.4.3
+_RAW: Final = b"\x02"  # the certificate type RawPublicKey (RFC 7250 7)
 _HASH: Final = re.compile(r"sha(1|224|256|384|512)$")
 
 
@@ -79,6 +80,7 @@ def _hello(session: Session, body: bytes) -> None:
     session.hello = found
     session.group = found.group
     session.resumed = messages.PSK in found.extensions
+    session.raw_public_key = found.extensions.get(messages.SERVER_TYPE) == _RAW
     if messages.ALPN in found.extensions:
         session.alpn = messages.alpn_choice(found.extensions[messages.ALPN])
 
@@ -87,10 +89,13 @@ def _encrypted(session: Session, body: bytes) -> None:
     found = messages.encrypted_extensions(body)
     if messages.ALPN in found:
         session.alpn = messages.alpn_choice(found[messages.ALPN])
-    session.raw_public_key = found.get(messages.SERVER_TYPE) == b"\x02"
+    session.raw_public_key = found.get(messages.SERVER_TYPE) == _RAW
 
 
 def _certificate(session: Session, body: bytes) -> None:
+    if session.raw_public_key and not session.tls13:
+        session.certificates = (messages.raw_public_key(body),)
+        return
     found = messages.certificates(body, tls13=session.tls13)
     session.certificates = found.ders
     session.staple = found.staple or session.staple
