@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from asn1crypto import core
 
+from checker.crypto import _cms_envelope
 from checker.crypto.cms import EnvelopedMessage
 from checker.crypto.keyring import DecryptionKey, KeyRing, read_decryption_key
 from checker.errors import CryptoError, DecryptionError, FormatError
@@ -173,3 +174,17 @@ def test_a_kem_recipient_shows_its_algorithm_ciphertext_and_wrapping_and_is_not_
     assert (message.encryption.key_bits, facts.unwrapped) == (256, None)
     with pytest.raises(CryptoError):
         message.decrypt(KeyRing.of(decryption=[read_decryption_key(bytes(32), "k")]))
+
+
+def test_every_recipient_that_a_given_key_opens_is_named_by_that_key(pki: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = EnvelopedMessage.parse(encrypt(pki, "mixed-rsa-and-ec"))
+    mine, rsa, other = (opener(pki, f"{name}.key") for name in ("to-ec", "to-rsa", "to-other"))
+
+    def named(*keys: DecryptionKey) -> set[str]:
+        return {item.key.id for item in message.open(KeyRing.of(decryption=keys)).recipients if item.unwrapped}
+
+    assert named(mine) == {mine.facts.id}
+    assert named(mine, other) == named(other, mine) == {mine.facts.id}
+    assert named(mine, rsa) == named(rsa, mine) == {mine.facts.id, rsa.facts.id}
+    monkeypatch.setattr(_cms_envelope, "MAX_NAMED", 0)  # of a fleet's message, only the recipient that opened it
+    assert len(named(mine, rsa)) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from checker.pipeline import Options, assess
 from checker.report.html import RENDERER as HTML
 from checker.report.text import RENDERER as TEXT
 from samples.build import golden
+from samples.build import quantum as quantum_build
 from tests.crypto import pq_material as material
 
 ROWS = frozenset({Step.SIGN, Step.PROTECT, Step.PROCESS, Step.REVERIFY})
@@ -150,3 +152,15 @@ def test_pqcrypto_verifies_the_pumps_signatures_and_refuses_changed_ones(version
         sign.verify(raw, attributes, info["signature"].native)  # it raises where it does not verify
         with pytest.raises(ValueError, match="verif"):
             sign.verify(raw, attributes[:-1] + bytes([attributes[-1] ^ 1]), info["signature"].native)
+
+
+def test_one_content_key_for_all_is_found_inside_the_signed_messages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "quantum"
+    shutil.copytree(golden.SAMPLES / "quantum", folder, ignore=shutil.ignore_patterns("artifacts", "expected"))
+    monkeypatch.setattr(quantum_build, "key_bytes", lambda _, size: bytes(range(7, 7 + size)))
+    quantum_build.build(folder)
+    found = assess(folder / "update.yaml", Options(as_of=golden.AS_OF))
+    assert {"PROT-B3", "PROT-U13"} <= ids(found, Verdict.FAIL)
+    assert not {"PROT-B3", "PROT-U13"} & ids(sample("quantum"), Verdict.FAIL)
