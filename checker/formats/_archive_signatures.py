@@ -57,9 +57,18 @@ def pair(files: Sequence[Entry], lists: Iterable[Listing]) -> tuple[Pair, ...]:
         if target is None and _GENERIC.search(name):
             beside = [item for item in listed if _folder(item.name) == _folder(name)]
             target = beside[0] if len(beside) == 1 else None
-        if target is not None or (ending and name.lower().endswith(_JWS_ENDINGS)):
+        if (target is not None or (ending and name.lower().endswith(_JWS_ENDINGS))) and _may_sign(entry):
             found.append(Pair(entry, target))
     return tuple(found)
+
+
+def _may_sign(entry: Entry) -> bool:
+    """Return whether a file that is called like a signature may be one: a script of that name is none."""
+    data = read(entry)
+    if data is None or not data.isascii():
+        return entry.size <= MAX_SIGNATURE or entry.content is None
+    marked = data.lstrip().startswith((b"-----BEGIN ", b"untrusted comment:", b"{"))
+    return not data.strip() or marked or re.fullmatch(rb"[A-Za-z0-9+/=_.\s-]+", data) is not None
 
 
 def _folder(name: str) -> str:

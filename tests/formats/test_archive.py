@@ -673,7 +673,7 @@ def test_any_text_is_a_list_or_none(text: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("form", sorted(PACK))
-@pytest.mark.parametrize("forged", [b"\x30\x00", bytes(range(256)), b"A" * (1024 * 1024 + 1)])
+@pytest.mark.parametrize("forged", [b"\xff" * 71, bytes(range(256))])
 def test_a_signature_that_nobody_can_judge_covers_nothing_beside_one_that_holds(
     kit: Any, signed: Any, public: Any, form: str, forged: bytes
 ) -> None:
@@ -786,3 +786,17 @@ def test_a_second_stream_behind_padding_is_not_left_out(
     except FormatError:
         return
     assert artifact.coverage.uncovered
+
+
+@pytest.mark.parametrize("content", [b"#!/bin/sh\nreboot -f; true\n", b"A" * (1024 * 1024 + 1)])
+def test_a_script_that_is_called_like_a_signature_is_payload(
+    kit: Any, signed: Any, public: Any, content: bytes
+) -> None:
+    text = listing(FILES)
+    good = {**FILES, "SHA256SUMS": text, "SHA256SUMS.sig": signed(text)}
+    artifact = kit.open(packed({**good, "fw.bin.sign": content}), **public)
+    assert [signature.outcome for signature in artifact.signatures] == [Outcome.VALID]
+    assert sum(span.size for span in artifact.coverage.uncovered) == len(content)
+    second = kit.open(packed({**good, "fw.bin.sign": base64.b64encode(signed(FIRMWARE))}), **public)
+    assert [signature.outcome for signature in second.signatures] == [Outcome.VALID, Outcome.VALID]
+    assert second.coverage.uncovered == ()
