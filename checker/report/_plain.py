@@ -86,6 +86,8 @@ def _differs(match: re.Match[str]) -> str:
 
 def _matching(match: re.Match[str]) -> str:
     count, total, kind = match.groups()
+    if (count, total) == ("0", "1"):
+        return f"the only {name(kind)} record does not meet it"
     return f"{'none' if count == '0' else count} of {total} {name(kind)} records meets it"
 
 

@@ -51,6 +51,7 @@ def test_an_expectation_is_said_in_plain_words(raw: str, field: str, told: str) 
         ("1 of 3 chain records: ca_flags is false, expected ca_flags is true",
          "ca flags is no, expected yes (1 of 3 chain records)"),
         ("0 of 4 signature records match", "none of 4 signature records meets it"),
+        ("0 of 1 signature records match", "the only signature record does not meet it"),
         ("contradicted by device:A: keystream_reused is True", "device:A: keystream reused is yes"),
         ("there is no log_event record of the kind that the question is about",
          "there is no log event record of the kind that the question is about"),
