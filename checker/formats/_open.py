@@ -124,7 +124,7 @@ def _parse(chosen: Format, source: Source, context: Context, identity: Started) 
         wanted = next(steps)
         while True:
             new = [request for request in wanted if request not in answers and request != identity.request]
-            answers |= compute(new)
+            answers |= compute(new, identity)
             if identity.request in wanted:
                 answers[identity.request] = identity.result()
             wanted = steps.send({request: answers[request] for request in wanted})

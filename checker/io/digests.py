@@ -2,6 +2,9 @@
 
 Each request runs in its own thread and reads the same pages with `pread`; on two cores SHA-256 beside SHA3-256 then
 costs what SHA3-256 costs alone (dependencies.md 3). Memory is one chunk per thread, whatever the size of the file.
+
+A file's own digest keeps its state from place to place, so that a signed digest over the file's beginning, which most
+formats ask for, continues from there and costs no second pass.
 """
 
 from __future__ import annotations
@@ -9,9 +12,10 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from checker.errors import FormatError, UnsupportedAlgorithmError
@@ -22,6 +26,7 @@ from checker.io.sources import FileSource
 from checker.model.artifact import Source, Span
 
 ADLER: Final = "adler-32"
+MARKS: Final = 1024  # states that are kept of one digest, some 500 bytes each; a request reads 1/1024 again at most
 _HASHLIB: Final = {
     "md5": "md5",
     "sha-1": "sha1",
@@ -144,15 +149,46 @@ def digest(algorithm: str, data: bytes) -> bytes:
     return running.digest()
 
 
-def compute(requests: Iterable[DigestRequest]) -> dict[DigestRequest, bytes]:
-    """Answer all requests, in parallel, in bounded memory.
+class _Marked:
+    """A digest that keeps its state from time to time."""
+
+    def __init__(self, request: DigestRequest) -> None:
+        self._running = hashlib.new(_HASHLIB[request.algorithm], usedforsecurity=False)
+        self._step = max(CHUNK, _length(request) // MARKS)
+        self._done, self._places, self._states = 0, [0], [self._running.copy()]
+
+    def update(self, data: bytes | memoryview, /) -> None:
+        self._running.update(data)
+        self._done += len(data)
+        if self._done - self._places[-1] >= self._step:
+            self._places.append(self._done)
+            self._states.append(self._running.copy())
+
+    def digest(self) -> bytes:
+        return self._running.digest()
+
+    def before(self, end: int) -> tuple[int, Hasher]:
+        """Return the last place up to `end` that has a state, and a hasher in this state."""
+        number = bisect_right(self._places, end) - 1
+        return self._places[number], self._states[number].copy()
+
+
+def compute(requests: Iterable[DigestRequest], identity: Started | None = None) -> dict[DigestRequest, bytes]:
+    """Answer all requests, in parallel, in bounded memory; what begins as `identity` does continues from there.
 
     Raises:
         UnsupportedAlgorithmError: a request names an unknown algorithm.
         FormatError: a source ends before a piece does.
     """
     # The longest first: one that started last would keep a single core busy when all others are done.
-    wanted = sorted(dict.fromkeys(requests), key=_length, reverse=True)
+    every = dict.fromkeys(requests)
+    shared = {request: None for request in every if identity is not None and identity.begins(request)}
+    wanted = sorted((request for request in every if request not in shared), key=_length, reverse=True)
+    found = _in_parallel(wanted)
+    return found | {request: identity.resume(request) for request in shared if identity is not None}
+
+
+def _in_parallel(wanted: Sequence[DigestRequest]) -> dict[DigestRequest, bytes]:
     if not wanted or _length(wanted[0]) <= CHUNK:
         return {request: _one(request) for request in wanted}
     with ThreadPoolExecutor(max_workers=min(len(wanted), os.cpu_count() or 1)) as pool:
@@ -165,6 +201,7 @@ class Started:
 
     request: DigestRequest
     _answer: Future[bytes]
+    _marked: _Marked | None = field(default=None, repr=False)
 
     def result(self) -> bytes:
         """Wait for the digest and return it.
@@ -174,13 +211,38 @@ class Started:
         """
         return self._answer.result()
 
+    def begins(self, request: DigestRequest) -> bool:
+        """Return whether `resume` saves work: the request begins with at least half of what this digest is over."""
+        if self._marked is None or not request.pieces:
+            return False
+        first, own = request.pieces[0], self.request.pieces[0]
+        if not isinstance(first, Piece) or not isinstance(own, Piece):
+            return False
+        same = request.algorithm == self.request.algorithm and first.source is own.source
+        return same and first.span.start == own.span.start and own.span.size <= 2 * first.span.size
+
+    def resume(self, request: DigestRequest) -> bytes:
+        """Return the digest of a request that `begins` like this one, from the last state that fits.
+
+        Raises:
+            FormatError: a source ends before a piece does.
+        """
+        self._answer.result()
+        first = request.pieces[0]
+        if self._marked is None or not isinstance(first, Piece):
+            return _one(request)
+        done, running = self._marked.before(first.span.size)
+        rest = Piece(first.source, Span(first.span.start + done, first.span.end))
+        return _one(replace(request, pieces=(rest, *request.pieces[1:])), running)
+
 
 def start(request: DigestRequest) -> Started:
     """Begin to compute a digest while the caller goes on; hashing leaves Python's lock alone, so both advance."""
+    marked = _Marked(request) if request.algorithm in _HASHLIB and len(request.pieces) == 1 else None
     pool = ThreadPoolExecutor(max_workers=1)
-    answer = pool.submit(_one, request)
+    answer = pool.submit(_one, request, marked)
     pool.shutdown(wait=False)
-    return Started(request, answer)
+    return Started(request, answer, marked)
 
 
 def identify(source: Source) -> Started:
@@ -200,8 +262,8 @@ def _length(request: DigestRequest) -> int:
     return sum(len(p.data) if isinstance(p, Literal) else p.span.size for p in request.pieces)
 
 
-def _one(request: DigestRequest) -> bytes:
-    running = hasher(request.algorithm)
+def _one(request: DigestRequest, begun: Hasher | None = None) -> bytes:
+    running = begun or hasher(request.algorithm)
     buffer = memoryview(bytearray(min(CHUNK, max(_length(request), 1))))
     for piece in request.pieces:
         if isinstance(piece, Literal):

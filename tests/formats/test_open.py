@@ -143,7 +143,7 @@ def test_fallback_formats_are_asked_only_when_no_other_claims_a_file(kit: Any, m
 def test_digests_are_answered_once_and_over_several_rounds(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     computed: list[DigestRequest] = []
     real = digests._one
-    monkeypatch.setattr(digests, "_one", lambda request: real(_note(computed, request)))
+    monkeypatch.setattr(digests, "_one", lambda request, *more: real(_note(computed, request), *more))
 
     def rounds(source: Source, context: Context) -> Any:
         first = DigestRequest.over("sha-256", source)

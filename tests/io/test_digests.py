@@ -5,11 +5,12 @@ import resource
 import subprocess
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from checker.errors import FormatError, UnsupportedAlgorithmError
-from checker.io.digests import DigestRequest, Literal, Piece, compute, digest, hasher, supported
+from checker.io.digests import DigestRequest, Literal, Piece, compute, digest, hasher, identify, supported
 from checker.io.limits import CHUNK
 from checker.io.sources import BytesSource, FileSource, Window
 from checker.model.artifact import Span
@@ -94,3 +95,60 @@ def test_a_large_sparse_file_is_hashed_in_flat_memory(tmp_path: Path) -> None:
         compute([DigestRequest.over("sha-256", source), DigestRequest.over("sha-1", source)])
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown * 1024 < 16 * CHUNK
+
+
+class Counting:
+    """A source that counts the bytes that were read from it."""
+
+    name = "counting.bin"
+    size = len(CONTENT)
+
+    def __init__(self) -> None:
+        self.read_bytes = 0
+
+    def read(self, offset: int, length: int) -> bytes:
+        data = CONTENT[offset : offset + length]
+        self.read_bytes += len(data)
+        return data
+
+
+HALF = len(CONTENT) // 2
+
+
+@pytest.mark.parametrize("size", [HALF, CHUNK * 17, CHUNK * 17 + 1, len(CONTENT) - 1, len(CONTENT)])
+def test_a_digest_over_the_beginning_continues_from_the_files_own_digest(size: int) -> None:
+    source = Counting()
+    identity = identify(source)
+    prefix = DigestRequest.over("sha-256", source, Span(0, size))
+    longer = DigestRequest("sha-256", (*prefix.pieces, Literal(b"more"), Piece(source, Span(5, 9))))
+    assert compute([prefix, longer], identity) == {
+        prefix: hashlib.sha256(CONTENT[:size]).digest(),
+        longer: hashlib.sha256(CONTENT[:size] + b"more" + CONTENT[5:9]).digest(),
+    }
+    assert identity.result() == hashlib.sha256(CONTENT).digest()
+    assert len(CONTENT) <= source.read_bytes <= len(CONTENT) + 2 * CHUNK + 4
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "pieces"),
+    [
+        ("sha-384", lambda source: (Piece(source, Span(0, HALF)),)),
+        ("sha-256", lambda source: (Piece(source, Span(1, len(CONTENT))),)),
+        ("sha-256", lambda source: (Piece(source, Span(0, HALF - 1)),)),
+        ("sha-256", lambda source: (Literal(b"salt"), Piece(source, Span(0, HALF)))),
+        ("sha-256", lambda _: (Piece(BytesSource("other", CONTENT[::-1]), Span(0, HALF)),)),
+        ("sha-256", lambda _: ()),
+    ],
+)
+def test_what_does_not_begin_as_the_file_does_is_computed_by_itself(algorithm: str, pieces: Any) -> None:
+    source = BytesSource("x", CONTENT)
+    request, identity = DigestRequest(algorithm, pieces(source)), identify(source)
+    assert not identity.begins(request)
+    assert compute([request], identity) == compute([request])
+    assert identity.resume(DigestRequest.over("sha-256", source, Span(0, 7))) == hashlib.sha256(CONTENT[:7]).digest()
+
+
+def test_a_beginning_that_is_longer_than_the_file_is_refused() -> None:
+    source = BytesSource("x", CONTENT)
+    with pytest.raises(FormatError, match="ends here"):
+        compute([DigestRequest.over("sha-256", source, Span(0, len(CONTENT) + 1))], identify(source))
