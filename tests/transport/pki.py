@@ -137,6 +137,9 @@ class Pki:
         (folder / "ok.ocsp").write_bytes(self.staple("ok"))
         (folder / "revoked.ocsp").write_bytes(self.staple("ok", revoked=True))
 
+    client_auth = Usage.CLIENT_AUTH
+    ocsp_signing = Usage.OCSP_SIGNING
+
     def path(self, text: str) -> str:
         return str(self.folder / text)
 
@@ -153,9 +156,10 @@ class Pki:
             revocation_time=NOW - DAY if revoked else None,
             revocation_reason=None,
         )
-        response = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, signer.certificate).sign(
-            signer.key, hashes.SHA256()
-        )
+        builder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, signer.certificate)
+        if signer is not self.intermediate:
+            builder = builder.certificates([signer.certificate])
+        response = builder.sign(signer.key, hashes.SHA256())
         return response.public_bytes(Encoding.DER)
 
     def pin(self, text: str) -> str:
