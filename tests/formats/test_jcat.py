@@ -27,7 +27,8 @@ CONTENT = b"firmware\n" * 40
 
 def jcat(*items: Any, **more: Any) -> bytes:
     return gzip.compress(
-        json.dumps({"JcatVersionMajor": 0, "JcatVersionMinor": 1, "Items": list(items)} | more).encode()
+        json.dumps({"JcatVersionMajor": 0, "JcatVersionMinor": 1, "Items": list(items)} | more).encode(),
+        mtime=0,
     )
 
 
@@ -90,7 +91,7 @@ def test_without_the_file_nothing_is_decided(kit: Any, made: Path) -> None:
 def test_an_alias_names_the_file_too(kit: Any, made: Path) -> None:
     value = json.loads(gzip.decompress((made / "x.jcat").read_bytes()))
     value["Items"][0] |= {"Id": "another", "AliasIds": ["fw.bin"]}
-    image = opened(kit, gzip.compress(json.dumps(value).encode()), fw_bin=CONTENT)
+    image = opened(kit, gzip.compress(json.dumps(value).encode(), mtime=0), fw_bin=CONTENT)
     assert image.signatures[0].outcome is Outcome.KEY_UNKNOWN
 
 
@@ -145,10 +146,10 @@ ITEM = {"Id": "x", "Blobs": []}
         (jcat({"Id": "x", "Blobs": [{"Kind": 1}]}), "no object with Data"),
         (jcat(*([ITEM] * 5000)), "MAX_ITEMS"),
         (jcat(Items=None), "no list of items"),
-        (gzip.compress(b'{"JcatVersionMajor":0,"Items":' + b"[" * 100_000), "nested deeper"),
-        (gzip.compress(b'{"JcatVersionMajor":0,"Items":[],"Items":[]}'), "occurs twice"),
-        (gzip.compress(b'{"JcatVersionMajor":0,"Items":['), "no JSON"),
-        (gzip.compress(b'{"JcatVersionMajor":0,' + b" " * 10_000_000 + b'"Items":[]}'), "come out of"),
+        (gzip.compress(b'{"JcatVersionMajor":0,"Items":' + b"[" * 100_000, mtime=0), "nested deeper"),
+        (gzip.compress(b'{"JcatVersionMajor":0,"Items":[],"Items":[]}', mtime=0), "occurs twice"),
+        (gzip.compress(b'{"JcatVersionMajor":0,"Items":[', mtime=0), "no JSON"),
+        (gzip.compress(b'{"JcatVersionMajor":0,' + b" " * 10_000_000 + b'"Items":[]}', mtime=0), "come out of"),
     ],
 )
 def test_hostile_catalogues_are_refused_in_time(kit: Any, data: bytes, text: str) -> None:
@@ -159,13 +160,13 @@ def test_hostile_catalogues_are_refused_in_time(kit: Any, data: bytes, text: str
 
 
 def test_a_million_items_are_refused(kit: Any) -> None:
-    data = gzip.compress(b'{"JcatVersionMajor":0,"Items":[' + b"0," * 1_000_000 + b"0]}")
+    data = gzip.compress(b'{"JcatVersionMajor":0,"Items":[' + b"0," * 1_000_000 + b"0]}", mtime=0)
     with pytest.raises(LimitError, match="MAX_ITEMS"):
         opened(kit, data)
 
 
 def test_other_gzip_files_are_no_jcat() -> None:
-    for data in (gzip.compress(b"hello"), b"\x1f\x8b\x08" + bytes(20), b""):
+    for data in (gzip.compress(b"hello", mtime=0), b"\x1f\x8b\x08" + bytes(20), b""):
         assert not files.looks_like_jcat(BytesSource("x", data))
 
 
@@ -178,7 +179,7 @@ def test_every_truncation_and_flip_is_answered(kit: Any, made: Path, pki: Path) 
     for place in range(0, len(value), 60):
         mutant = value[:place] + bytes([value[place] ^ 1]) + value[place + 1 :]
         try:
-            opened(kit, gzip.compress(mutant), anchors=[pki / "root.pem"], fw_bin=CONTENT)
+            opened(kit, gzip.compress(mutant, mtime=0), anchors=[pki / "root.pem"], fw_bin=CONTENT)
         except FormatError:
             continue
 
