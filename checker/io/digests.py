@@ -22,7 +22,7 @@ from checker.errors import FormatError, UnsupportedAlgorithmError
 from checker.io.checksums import CATALOGUE, Checksum, resolve
 from checker.io.folders import FolderSource
 from checker.io.limits import CHUNK
-from checker.io.sources import FileSource
+from checker.io.sources import FileSource, Window
 from checker.model.artifact import Source, Span
 
 ADLER: Final = "adler-32"
@@ -268,11 +268,21 @@ def _one(request: DigestRequest, begun: Hasher | None = None) -> bytes:
     for piece in request.pieces:
         if isinstance(piece, Literal):
             running.update(piece.data)
-        elif isinstance(piece.source, FileSource):
-            _feed_file(running, piece.source, piece.span, buffer)
+            continue
+        source, span = _without_windows(piece.source, piece.span)
+        if isinstance(source, FileSource):
+            _feed_file(running, source, span, buffer)
         else:
-            _feed(running, piece.source, piece.span)
+            _feed(running, source, span)
     return running.digest()
+
+
+def _without_windows(source: Source, span: Span) -> tuple[Source, Span]:
+    """Return where a range of a window lies in the file, whose bytes are read into a buffer that stays."""
+    while isinstance(source, Window) and span.end <= source.size:
+        span = Span(source.offset + span.start, source.offset + span.end)
+        source = source.parent
+    return source, span
 
 
 def _feed_file(running: Hasher, source: FileSource, span: Span, buffer: memoryview) -> None:

@@ -152,3 +152,14 @@ def test_a_beginning_that_is_longer_than_the_file_is_refused() -> None:
     source = BytesSource("x", CONTENT)
     with pytest.raises(FormatError, match="ends here"):
         compute([DigestRequest.over("sha-256", source, Span(0, len(CONTENT) + 1))], identify(source))
+
+
+def test_windows_inside_windows_are_read_from_the_file_and_end_where_they_say(file: Path) -> None:
+    with FileSource(file, "image.bin") as source:
+        inner = Window(Window(source, "outer", 1000, 2_000_000), "inner", 500, 1_500_000)
+        whole = DigestRequest.over("sha-256", inner)
+        assert compute([whole])[whole] == hashlib.sha256(CONTENT[1500 : 1500 + 1_500_000]).digest()
+        short, long = Window(source, "short", 0, 3000), Window(source, "long", len(CONTENT) - 7, 8)
+        for window, size in ((short, 3001), (long, 8)):
+            with pytest.raises(FormatError, match="ends here"):
+                compute([DigestRequest.over("sha-256", window, Span(0, size))])
