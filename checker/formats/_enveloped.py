@@ -24,6 +24,7 @@ WEAKNESSES: Final = (
     common.PRE_STANDARD_KEM,
 )
 UNAUTHENTICATED: Final = "unauthenticated-encryption"
+TRAILING: Final = "trailing-data"
 _TRANSPORT: Final = "rsa-pkcs1v15-transport"
 _BEGINNING: Final = 32  # bytes: enough to tell the kind of a CMS message
 
@@ -67,6 +68,19 @@ def whole(source: Source) -> bytes:
     if source.size > MAX_HEADER:
         raise LimitError(f"{source.size} bytes of CMS, at most MAX_HEADER ({MAX_HEADER}) are read", field="CMS")
     return source.read(0, source.size)
+
+
+def trailing(data: bytes) -> tuple[Weakness, ...]:
+    """Return a weakness where bytes follow a message of definite length: a reader may take them for something."""
+    octets = data[1] & 0x7F if data[1] & 0x80 else 0
+    if data[1] == 0x80:  # noqa: PLR2004 - X.690 8.1.3.6: indefinite, the end is inside
+        return ()
+    length = int.from_bytes(data[2 : 2 + octets], "big") if octets else data[1]
+    end = 2 + octets + length
+    if len(data) <= end:
+        return ()
+    text = f"{len(data) - end} bytes follow the message, and nothing protects them"
+    return (Weakness(code=TRAILING, message=text, where=str(Span(end, len(data)))),)
 
 
 def place(data: bytes, content: bytes | None) -> Span:

@@ -15,7 +15,16 @@ from checker.crypto.cms import SignedMessage, looks_like_cms
 from checker.errors import CryptoError, FormatError
 from checker.formats import _common as common
 from checker.formats._clear import encryption_of
-from checker.formats._enveloped import PLAINTEXT, UNAUTHENTICATED, Envelope, place, read_envelope, whole
+from checker.formats._enveloped import (
+    PLAINTEXT,
+    TRAILING,
+    UNAUTHENTICATED,
+    Envelope,
+    place,
+    read_envelope,
+    trailing,
+    whole,
+)
 from checker.formats._enveloped import WEAKNESSES as ENVELOPE_WEAKNESSES
 from checker.formats.contract import Context, Format, Parse
 from checker.io.digests import DigestRequest
@@ -34,7 +43,7 @@ from checker.model.artifact import (
 )
 from checker.model.terms import Outcome
 
-WEAKNESSES: Final = tuple(dict.fromkeys((*common.WEAKNESSES, *ENVELOPE_WEAKNESSES)))
+WEAKNESSES: Final = tuple(dict.fromkeys((*common.WEAKNESSES, *ENVELOPE_WEAKNESSES, TRAILING)))
 PURPOSE: Final = "code-signing"
 COMPANION: Final = "signature"
 _BEGINNING: Final = 32  # bytes: enough to tell the kind
@@ -47,9 +56,9 @@ def _detect(source: Source, context: Context) -> bool:
 def _parse(source: Source, context: Context) -> Parse:
     yield from _nothing()
     envelope = read_envelope(source, context.keys, context.options.get(PLAINTEXT, ""))
-    if envelope is None:
-        return _signed(source, whole(source), context)
-    return _enveloped(source, envelope, context)
+    data = whole(source)
+    found = _signed(source, data, context) if envelope is None else _enveloped(source, envelope, context)
+    return replace(found, weaknesses=(*found.weaknesses, *trailing(data)))
 
 
 def _nothing() -> Generator[tuple[DigestRequest, ...], object, None]:

@@ -84,6 +84,7 @@ def _signed(kit: Kit) -> bytes:
     (bad / "signature-bit-flipped.p7m").write_bytes(flipped(good, -5))
     (bad / "content-bit-flipped.p7m").write_bytes(flipped(good, good.find(CONTENT) + 70))
     (bad / "truncated.p7m").write_bytes(good[:-1])
+    (bad / "bytes-behind.p7m").write_bytes(good + b"more")
     certificate = kit.people["signer"].certificate
     run(["openssl", "crl2pkcs7", "-nocrl", "-certfile", certificate, "-outform", "DER", "-out",
          bad / "without-content.p7m"])  # fmt: skip
