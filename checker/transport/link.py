@@ -193,6 +193,7 @@ class Run:
         self.address = ""
         self._family = socket.AF_INET
         self._sockaddr: Any = None
+        self._others: list[Any] = []
         self._gate = asyncio.Semaphore(options.cap)
         self._next = 0.0
         self.zero = self.now()
@@ -214,8 +215,16 @@ class Run:
                 found = await _addresses(self.loop, host, self.target.port, kind)
         except (OSError, TimeoutError, UnicodeError):
             raise LinkError("unreachable", f"no address is known for {host}") from None
-        self._family, _, _, _, self._sockaddr = found[0]
+        self._others = found
+        self.another()
+
+    def another(self) -> bool:
+        """Take the name's next address; return whether there was one."""
+        if not self._others:
+            return False
+        (self._family, _, _, _, self._sockaddr), *self._others = self._others
         self.address = str(self._sockaddr[0])
+        return True
 
     def note(self, purpose: str, keep: int = KEPT) -> int:
         """Return the index of a new transcript for a connection that is about to be made."""
@@ -233,9 +242,7 @@ class Run:
         async with self._gate:
             await self._pace()
             recording.started, recording.zero = rfc3339(self.options.clock.now()), self.now()
-            if index >= MAX_CONNECTIONS:
-                recording.ended = "limit"
-                raise LinkError("timeout", f"more than {MAX_CONNECTIONS} connections are not made")
+            self._spend(index)
             datagram = self.target.datagram and port is None
             with socket.socket(self._family, socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM) as sock:
                 sock.setblocking(False)
@@ -252,6 +259,17 @@ class Run:
                 finally:
                     recording.milliseconds = _ms(self.now() - recording.zero)
                     recording.ended = recording.ended or "answered"
+
+    def _spend(self, index: int) -> None:
+        """Refuse a connection beyond the limits; what it would have asked is then not shown."""
+        if index >= MAX_CONNECTIONS:
+            reason = f"more than {MAX_CONNECTIONS} connections are not made"
+        elif self.now() - self.zero > self.options.budget:
+            reason = f"the {self.options.budget:g} seconds for this endpoint are used up"
+        else:
+            return
+        self.recordings[index].ended = "not made"
+        raise LinkError("timeout", reason)
 
     def _peer(self, port: int | None) -> Any:  # noqa: ANN401 - an address of any family
         return self._sockaddr if port is None else (self._sockaddr[0], port, *self._sockaddr[2:])

@@ -18,7 +18,7 @@ from checker.crypto.tls.shares import SUPPORTED
 from checker.model.endpoint import Answer, EndpointFacts, Fact, Reach
 from checker.transport import application, sessions
 from checker.transport._summary import Gathered, fill
-from checker.transport.ask import Kind, ask
+from checker.transport.ask import Kind, Reply, ask
 from checker.transport.link import LinkError, Run, sequence
 from checker.transport.questions import PLAIN, STYLES, Survey, broad
 from checker.transport.sessions import Carried, Plan, carry
@@ -39,6 +39,7 @@ _REACH: Final = {
     Kind.FLOOD: Reach.GARBAGE,
 }
 _USUAL_TWIN: Final = {("https", 443): 80, ("mqtts", 8883): 1883}
+_NOBODY: Final = frozenset({Kind.REFUSED, Kind.UNREACHABLE})
 _UNANSWERED: Final = frozenset({Kind.TIMEOUT, Kind.REFUSED, Kind.RESET, Kind.CLOSED})
 
 
@@ -80,12 +81,9 @@ class _Examination:
             await run.resolve()
         except LinkError as error:
             return self._facts(Reach.UNREACHABLE, str(error))
-        for self._style in STYLES if run.target.datagram else STYLES[:1]:
-            found.first = await ask(run, replace(broad(run), **self._style), "what answers here?")
-            if found.first.kind is not Kind.TIMEOUT:
-                break
-        if found.first is None:
-            return self._facts(Reach.ERROR, "nothing was asked")
+        found.first = await self._first()
+        while found.first.kind in _NOBODY and run.another():
+            found.first = await self._first()
         reach = _REACH[found.first.kind]
         if reach is not Reach.TLS:
             return await self._other(reach, found.first.reason)
@@ -95,6 +93,18 @@ class _Examination:
         await self._side_by_side(found.survey)
         await self._afterwards(everything=everything)
         return self._facts(*self._verdict())
+
+    async def _first(self) -> Reply:
+        """Ask what answers; a DTLS server that is silent is spoken to in other ways."""
+        first, *others = STYLES if self._run.target.datagram else STYLES[:1]
+        self._style = first
+        reply = await ask(self._run, replace(broad(self._run), **first), "what answers here?")
+        for style in others:
+            if reply.kind is not Kind.TIMEOUT:
+                break
+            self._style = style
+            reply = await ask(self._run, replace(broad(self._run), **style), "what answers to another hello?")
+        return reply
 
     async def _other(self, reach: Reach, reason: str) -> EndpointFacts:
         """Return what a port is that does not speak TLS: some that speak plain text say so only in their own words."""

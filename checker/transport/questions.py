@@ -480,7 +480,11 @@ DATAGRAM_SETS: Final = MappingProxyType(
 
 RAW_KEY: Final = ((messages.SERVER_TYPE, b"\x01\x02"),)  # only a raw public key will do (RFC 7250 3)
 # How a DTLS server may have to be spoken to before it says anything, in the order of asking.
-STYLES: Final = (PLAIN, MappingProxyType({"suites": DATAGRAM_PSK}), MappingProxyType({"extra": RAW_KEY}))
+STYLES: Final[tuple[Mapping[str, Any], ...]] = (
+    PLAIN,
+    MappingProxyType({"suites": DATAGRAM_PSK}),
+    MappingProxyType({"extra": RAW_KEY}),
+)
 
 
 def broad(run: Run) -> Hello:

@@ -253,3 +253,36 @@ def test_clock_and_random_are_arguments(nginx: dict[str, int], probe: Probe) -> 
     hellos = [data for item in facts.exchanges[:1] for _, data in item.sent]
     assert "07" * 32 in hellos[0]
     assert facts.exchanges[0].started.endswith("Z")
+
+
+def test_a_tar_pit_ends_with_the_budget(start: Start, probe: Probe) -> None:
+    """It answers each hello with another suite, slowly, and would do so for hours."""
+
+    def pit(sock: socket.socket) -> None:
+        data = sock.recv(4096)
+        time.sleep(0.2)
+        at = 44 + data[43]
+        suite = data[at + 2 : at + 4]
+        sock.sendall(record(records.message(2, b"\3\3" + RANDOM + b"\0" + suite + b"\0")))
+
+    began = time.monotonic()
+    facts = probe(start(port(pit)), "tls", enumerate_all=True, budget=1.0, timeout=1.0)
+    assert time.monotonic() - began < 6
+    assert not any(offer.complete for offer in facts.suites.values())
+    assert any(item.ended == "not made" for item in facts.exchanges)
+
+
+def test_every_address_of_a_name_is_tried(
+    start: Start, pki: Pki, probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = socket.getaddrinfo
+
+    def both(host: str, *args: object, **options: object) -> object:
+        if host == "localhost":
+            return [*real("::1", *args, **options), *real("127.0.0.1", *args, **options)]  # type: ignore[arg-type]
+        return real(host, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", both)
+    facts = probe(start(port(pyopenssl(pki))), host="localhost", enumerate_all=False)
+    assert (facts.address, facts.application.status) == ("127.0.0.1", 200)
+    assert facts.exchanges[0].ended == "refused"
