@@ -1,7 +1,7 @@
 """Compressed data as a source: gzip (RFC 1952), xz, bzip2, zstd (RFC 8878) and raw deflate (RFC 1951).
 
-They are decompressed as they are read. A few read positions are kept, so that several readers, each going forward, do
-not start again for each other; a read that lies behind all of them starts at the beginning.
+They are decompressed as they are read. A few read positions are kept, each with the bytes that came out before it, so
+that several readers do not start again for each other; a read that lies before all of these starts at the beginning.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import bz2
 import lzma
 import threading
 import zlib
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ MAGICS: Final = {"gzip": b"\x1f\x8b", "xz": b"\xfd7zXZ\x00"}
 _BZIP2: Final = b"BZh"  # not in `MAGICS`: only archives of unknown origin use it
 _ZLIB: Final = {"gzip": 31, "deflate": -15}  # zlib's window bits; these leave unread input in `unconsumed_tail`
 _CURSORS: Final = 4
+_KEPT: Final = 192 * 1024  # bytes behind a read position: formats look for an end record there, zip in the last 64 KiB
 _STEP: Final = 64 * 1024  # bytes of input at a time
 _HEAD: Final = 64 * 1024  # decompressed bytes that are kept: formats look at a file's beginning again and again
 
@@ -53,6 +55,8 @@ class _Cursor:
     base: int = 0  # where `ready` begins in the decompressed data
     used: int = 0  # bytes of `ready` that were taken or skipped
     ready: bytes = b""
+    before: deque[bytes] = field(default_factory=deque)  # what `ready` was before, as far as it is kept
+    floor: int = 0  # where `before` begins
     offset: int = 0  # in the compressed data
     ended: bool = False
     running: Any = None
@@ -64,8 +68,9 @@ class _Cursor:
         return self.base + self.used
 
     def read(self, start: int, length: int, limit: int) -> bytes:
-        """Return bytes from `start`, which does not lie behind the position."""
-        parts, wanted = [], length
+        """Return bytes from `start`, which does not lie before the floor."""
+        parts = [self._again(start, length)] if start < self.position else []
+        wanted = length - sum(map(len, parts))
         while wanted and (self.used < len(self.ready) or self._fill(limit)):
             self.used = min(self.used + max(start - self.position, 0), len(self.ready))
             piece = self.ready[self.used : self.used + wanted]
@@ -74,9 +79,17 @@ class _Cursor:
             wanted -= len(piece)
         return b"".join(parts)
 
+    def _again(self, start: int, length: int) -> bytes:
+        held = b"".join((*self.before, self.ready[: self.used]))
+        return held[start - self.floor : start - self.floor + length]
+
     def _fill(self, limit: int) -> bool:
         """Decompress some more; False at the end."""
+        if self.ready:
+            self.before.append(self.ready)
         self.base, self.used, self.ready = self.position, 0, b""
+        while self.before and self.base - self.floor - len(self.before[0]) >= _KEPT:
+            self.floor += len(self.before.popleft())
         while not self.ended and not self.ready:
             if self.base > limit:
                 text = f"more than {limit} bytes come out of {self.span.size}"
@@ -168,8 +181,8 @@ class Inflated:
         return self._head[0]
 
     def _cursor(self, offset: int) -> _Cursor:
-        """Return the nearest cursor that is not past `offset`, most recently used last."""
-        fitting = [cursor for cursor in self._cursors if cursor.position <= offset]
+        """Return the nearest cursor that can read from `offset`, most recently used last."""
+        fitting = [cursor for cursor in self._cursors if cursor.floor <= offset]
         if fitting:
             found = max(fitting, key=lambda cursor: cursor.position)
             self._cursors.remove(found)

@@ -538,6 +538,27 @@ def test_a_global_header_must_not_rename_members() -> None:
         list(_tar.members(BytesSource("x", out.getvalue())))
 
 
+@pytest.mark.parametrize("kind", ["gzip", "xz", "zstd"])
+def test_ends_are_looked_at_again_and_again_without_a_new_pass(kind: str) -> None:
+    plain = b"".join(b"%08d" % number for number in range(200_000))
+    pack: Any = {"gzip": gzip.compress, "xz": lzma.compress, "zstd": zstandard.compress}[kind]
+    packed, taken = pack(plain), [0]
+
+    class Counting(BytesSource):
+        def read(self, offset: int, length: int) -> bytes:
+            taken[0] += min(length, max(0, len(packed) - offset))
+            return super().read(offset, length)
+
+    source = _inflate.Inflated(Counting("x", packed), Span(0, len(packed)), kind)
+    for back in (8, 1, 70_000, 190_000, 64, 8, 150_000):
+        for length in (1, back // 2, back, back + 9):
+            assert source.read(len(plain) - back, length) == plain[len(plain) - back :][:length]
+        assert source.read(len(plain) + back, 4) == b""
+    assert taken[0] == len(packed)
+    assert source.read(100_000, 20) == plain[100_000:100_020]
+    assert taken[0] > len(packed)  # too far back for what is kept
+
+
 @pytest.mark.parametrize("kind", ["gzip", "xz"])
 def test_reads_in_any_order_give_what_the_standard_library_gives(kind: str) -> None:
     plain = b"".join(b"%08d" % number for number in range(200_000))

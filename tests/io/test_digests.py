@@ -146,6 +146,7 @@ def test_what_does_not_begin_as_the_file_does_is_computed_by_itself(algorithm: s
     assert not identity.begins(request)
     assert compute([request], identity) == compute([request])
     assert identity.resume(DigestRequest.over("sha-256", source, Span(0, 7))) == hashlib.sha256(CONTENT[:7]).digest()
+    assert identity.resume(DigestRequest("sha-256", (Literal(b"a"),))) == digest("sha-256", b"a")
 
 
 def test_a_beginning_that_is_longer_than_the_file_is_refused() -> None:
