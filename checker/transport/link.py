@@ -21,7 +21,7 @@ from checker.transport.target import Options, Target
 
 CHUNK: Final = 65_536  # bytes of one read, and the largest datagram
 KEPT: Final = 131_072  # bytes of one connection that its transcript keeps: a flight with a long post-quantum chain
-KEPT_OF_QUESTION: Final = 1_024  # bytes that a question's transcript keeps: a ServerHello or an alert, and some
+KEPT_OF_QUESTION: Final = 512  # bytes that a question's transcript keeps: a ServerHello or an alert, and some
 MAX_RECEIVED: Final = 4 * 1024 * 1024  # bytes of one connection; whoever sends more is not answering us
 MAX_CONNECTIONS: Final = 600  # to one endpoint: full enumeration of the weakest server seen needs about 250
 _UNREACHABLE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})

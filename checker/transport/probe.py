@@ -128,6 +128,8 @@ class _Examination:
         self._found.main = main = await self._handshake()
         if main.completed and main.resumable is not None and not self._run.target.datagram:
             self._found.resumed = await carry(self._run, Plan(purpose="a resumed handshake", resume=main.resumable))
+            self._found.main = replace(main, resumable=None)  # a library's context is large
+            self._found.resumed = replace(self._found.resumed, resumable=None)
 
     async def _handshake(self, group: int | None = None) -> Carried:
         """Carry a handshake through without an identity; MQTT's second version is tried where the first is unknown."""

@@ -95,7 +95,10 @@ async def carry(run: Run, plan: Plan) -> Carried:
         courier.end(error)
     except (CryptoError, FormatError) as error:
         courier.fail(error)
-    return courier.result(index, by)
+    carried = courier.result(index, by)
+    if isinstance(client, LibraryClient):
+        client.release()
+    return carried
 
 
 def _client(run: Run, plan: Plan) -> Client:

@@ -56,11 +56,11 @@ class Options:
     `credentials` replace those made from `identity` (`foreign_ca`, `expired`, `self_signed`): an expired one of
     the right authority can only come from outside.
 
-    `timeout` bounds one connection from its first byte to its last, however slowly bytes drip in, and `budget` the whole
+    `timeout` bounds one connection from its first byte to its last, however slowly bytes drip in, `budget` the whole
     examination of one endpoint. `rate` is connections per second at most, 0 for no limit. `enumerate_all` names every
     accepted suite, group and scheme, and not only the first of each class (None: where a round trip takes less than
-    `FAST_LINK`). `plaintext_port` is where the same service may answer without TLS (None: the scheme's usual one, if the
-    target's own is usual too; 0: do not ask).
+    `FAST_LINK`). `plaintext_port` is where the same service may answer without TLS (None: the scheme's usual one,
+    if the target's own is usual too; 0: do not ask).
     """
 
     as_of: str

@@ -7,6 +7,7 @@ library hides is read from the bytes that pass: in the clear up to TLS 1.2, in T
 from __future__ import annotations
 
 import contextlib
+import functools
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -56,34 +57,17 @@ class LibraryClient:
         self._openers: dict[str, Protection] = {}
         self._messages = MessageReader()
         try:
-            self._shared = wanted.resume[0] if wanted.resume is not None else self._context(wanted)
+            plain = wanted.identity is None
+            self._shared = (
+                _shared(wanted.datagram, wanted.alpn, wanted.lowest, wanted.highest) if plain else _own(wanted)
+            )
             self._connection = self._connect(self._shared, wanted)
         except (SSL.Error, ValueError) as error:
             raise HandshakeError(f"our own library cannot be set up so: {_text(error)}", ours=True) from None
 
-    def _context(self, wanted: LibraryWanted) -> SSL.Context:
-        context = SSL.Context(SSL.DTLS_CLIENT_METHOD if wanted.datagram else SSL.TLS_CLIENT_METHOD)
-        context.set_cipher_list(_EVERY_SUITE)
-        context.set_options(SSL.OP_LEGACY_SERVER_CONNECT)
-        context.set_session_cache_mode(SSL.SESS_CACHE_CLIENT)
-        context.set_keylog_callback(lambda connection, line: connection.get_app_data().keep_secret(line))
-        context.set_info_callback(lambda connection, where, value: connection.get_app_data().note_alert(where, value))
-        if not wanted.datagram:
-            context.set_min_proto_version(wanted.lowest or SSL.TLS1_VERSION)
-            context.set_max_proto_version(wanted.highest)
-        if wanted.alpn:
-            context.set_alpn_protos([name.encode() for name in wanted.alpn])
-        if wanted.identity is not None:
-            leaf, *above = (x509.load_der_x509_certificate(der) for der in wanted.identity.certificates)
-            context.use_certificate(leaf)
-            context.use_privatekey(wanted.identity.key)
-            for item in above:
-                context.add_extra_chain_cert(item)
-        return context
-
     def _connect(self, context: SSL.Context, wanted: LibraryWanted) -> SSL.Connection:
         connection = SSL.Connection(context, None)
-        connection.set_app_data(self)  # a context outlives its first connection where a session is resumed
+        connection.set_app_data(self)  # the callbacks are the context's, and it serves many connections
         connection.set_connect_state()
         if wanted.server_name and not is_address(wanted.server_name):
             connection.set_tlsext_host_name(wanted.server_name.encode("idna"))
@@ -92,7 +76,7 @@ class LibraryClient:
             connection.set_options(SSL.OP_NO_QUERY_MTU)
             connection.set_ciphertext_mtu(_MTU)
         if wanted.resume is not None:
-            connection.set_session(wanted.resume[1])
+            connection.set_session(wanted.resume)
         return connection
 
     def keep_secret(self, line: bytes) -> None:
@@ -150,11 +134,14 @@ class LibraryClient:
             self._connection.shutdown()
         return self._pending()
 
+    def release(self) -> None:
+        """Let the library's objects go at once: callbacks and client hold each other, and many would wait for that."""
+        self._connection.set_app_data(None)
+
     @property
     def resumable(self) -> Any:  # noqa: ANN401 - the library's own object
-        """Return context and session, for another handshake to resume; None where there is no session."""
-        session = self._connection.get_session() if self.completed else None
-        return None if session is None else (self._shared, session)
+        """Return the session, for another handshake to resume; None where there is none."""
+        return self._connection.get_session() if self.completed else None
 
     @property
     def group(self) -> str:
@@ -210,6 +197,39 @@ class LibraryClient:
                 FormatError,
             ):  # after a KeyUpdate, or damaged: the library has said so itself
                 return
+
+
+@functools.lru_cache(maxsize=16)
+def _shared(datagram: bool, alpn: tuple[str, ...], lowest: int, highest: int) -> SSL.Context:  # noqa: FBT001 - a key
+    """Return a context for clients without an identity. It is large, and a session can be resumed only in its own."""
+    return _context(datagram=datagram, alpn=alpn, lowest=lowest, highest=highest)
+
+
+def _own(wanted: LibraryWanted) -> SSL.Context:
+    """Return a context of its own for a client identity."""
+    context = _context(datagram=wanted.datagram, alpn=wanted.alpn, lowest=wanted.lowest, highest=wanted.highest)
+    if wanted.identity is not None:
+        leaf, *above = (x509.load_der_x509_certificate(der) for der in wanted.identity.certificates)
+        context.use_certificate(leaf)
+        context.use_privatekey(wanted.identity.key)
+        for item in above:
+            context.add_extra_chain_cert(item)
+    return context
+
+
+def _context(*, datagram: bool, alpn: tuple[str, ...], lowest: int, highest: int) -> SSL.Context:
+    context = SSL.Context(SSL.DTLS_CLIENT_METHOD if datagram else SSL.TLS_CLIENT_METHOD)
+    context.set_cipher_list(_EVERY_SUITE)
+    context.set_options(SSL.OP_LEGACY_SERVER_CONNECT)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_keylog_callback(lambda connection, line: connection.get_app_data().keep_secret(line))
+    context.set_info_callback(lambda connection, where, value: connection.get_app_data().note_alert(where, value))
+    if not datagram:
+        context.set_min_proto_version(lowest or SSL.TLS1_VERSION)
+        context.set_max_proto_version(highest)
+    if alpn:
+        context.set_alpn_protos([name.encode() for name in alpn])
+    return context
 
 
 def datagrams(data: bytes) -> list[bytes]:
