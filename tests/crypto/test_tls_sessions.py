@@ -286,3 +286,19 @@ def test_identities_and_what_is_made_of_them(pki: Pki) -> None:
     with pytest.raises(KeyMaterialError, match="no unencrypted"):
         read_identity(device.chain, b"nothing")
     assert read_identity(device.der, device.key_pem).certificates == (device.der,)
+
+
+@pytest.mark.parametrize("highest", [0, 0x0303])
+def test_a_flight_with_a_changed_bit_is_a_typed_error_or_nothing(pki: Pki, highest: int) -> None:
+    """From the server's random on, every byte of a flight is bound by a signature, a tag or Finished."""
+    for part in range(25):
+        client = LibraryClient(LibraryWanted(highest=highest))
+        peer = server(pki)
+        peer.bio_write(client.start())
+        with contextlib.suppress(SSL.WantReadError):
+            peer.do_handshake()
+        flight = bytearray(peer.bio_read(65536))
+        flight[12 + part * (len(flight) - 13) // 25] ^= 1 << (part % 8)
+        with contextlib.suppress(OtauditError):
+            client.feed(bytes(flight))
+        assert not client.completed
