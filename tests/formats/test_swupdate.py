@@ -129,7 +129,8 @@ def oracle(tool: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
     def takes(data: bytes, *options: str | Path) -> bool:
         path.write_bytes(data + bytes(-len(data) % 512))  # it waits for the padding that cpio writes
-        return _swupdate(path, *options)
+        # Its parts talk through sockets and now and then miss each other on a busy machine: it may say no once for that.
+        return any(_swupdate(path, *options) for _ in range(2))
 
     return takes
 
