@@ -129,7 +129,7 @@ def oracle(tool: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
     def takes(data: bytes, *options: str | Path) -> bool:
         path.write_bytes(data + bytes(-len(data) % 512))  # it waits for the padding that cpio writes
-        # Its parts talk through sockets and now and then miss each other on a busy machine: it may say no once for that.
+        # Its parts talk through sockets and miss each other now and then on a busy machine: one no may mean that.
         return any(_swupdate(path, *options) for _ in range(2))
 
     return takes
