@@ -43,6 +43,7 @@ class Gathered:
     others: list[Carried] = field(default_factory=list)  # in further groups
     resumed: Carried | None = None
     trials: dict[str, Carried] = field(default_factory=dict)
+    made: set[str] = field(default_factory=set)  # credentials that were made here and not given
     twin: Fact = field(default_factory=Fact)
     twin_port: int | None = None
     control: Reply | None = None
@@ -106,7 +107,7 @@ def _client(found: Gathered, survey: Survey) -> ClientAuthentication:
         requested=requested,
         authority_names=authority_texts(request.authorities) if request else (),
         signature_schemes=tuple(names.scheme_name(item) for item in request.schemes) if request else (),
-        trials=tuple(_trial(name, item) for name, item in found.trials.items()),
+        trials=tuple(_noted(_trial(name, item), found.made) for name, item in found.trials.items()),
     )
 
 
@@ -165,6 +166,14 @@ def _trial(name: str, carried: Carried) -> CredentialTrial:
     return CredentialTrial(
         credential=name, accepted=Fact(answer=Answer.NOT_SHOWN, reason=reason, exchanges=at), handshake=handshake
     )
+
+
+def _noted(trial: CredentialTrial, made: set[str]) -> CredentialTrial:
+    """Say of a refused expired credential of our own making that its authority is a foreign one, too."""
+    if trial.credential != "expired" or "expired" not in made or trial.accepted.answer is not Answer.NO:
+        return trial
+    note = f"{trial.accepted.reason}; it was made here, so its authority is a foreign one too"
+    return replace(trial, accepted=replace(trial.accepted, reason=note))
 
 
 def _answered(carried: Carried, application: Application) -> Fact:

@@ -205,6 +205,7 @@ class _Examination:
         for name, made in credentials(identity, self._options.as_of):
             if name != "none":
                 given = self._options.credentials.get(name, made)
+                self._found.made |= {name} if name not in {"valid", *self._options.credentials} else set()
                 plan = Plan(
                     purpose=f"a handshake with the client credential {name}", group=group, identity=given, touch=touch
                 )

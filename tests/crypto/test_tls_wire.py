@@ -192,3 +192,8 @@ def test_an_identity_without_its_key_is_refused_without_showing_anything() -> No
     with pytest.raises(KeyMaterialError) as caught:
         read_identity(b"no certificate", secret)
     assert "c2VjcmV0" not in str(caught.value)
+
+
+def test_names_in_other_forms_are_read_or_left_out() -> None:
+    assert Names(dns=("x",)).match("\ud800") is False
+    assert Names(dns=("*.a.example",)).texts == ("DNS:*.a.example",)

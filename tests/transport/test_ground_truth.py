@@ -280,3 +280,15 @@ def test_ipv6_is_examined_like_ipv4(pki: Pki, start: Start, probe: Probe) -> Non
     server = start(port(pyopenssl(pki), address="::1"))
     facts = probe(server, host="::1")
     assert (facts.address, facts.reach, facts.application.status) == ("::1", Reach.TLS, 200)
+
+
+def test_an_expired_credential_may_be_given_and_a_made_one_says_so(
+    nginx: dict[str, int], pki: Pki, probe: Probe, identity: ClientIdentity
+) -> None:
+    old = pki.leaves["expired"]  # of the right authority
+    given = ClientIdentity((old.der, pki.intermediate.der), old.key)
+    for credentials, said in (({}, True), ({"expired": given}, False)):
+        facts = probe(nginx["mutual"], identity=identity, credentials=credentials, enumerate_all=False)
+        trial = next(item for item in facts.client.trials if item.credential == "expired")
+        assert trial.accepted.answer is NO
+        assert ("made here" in trial.accepted.reason) is said
