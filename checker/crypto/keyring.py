@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from checker.crypto import _asn1, trusted_root
+from checker.crypto import _asn1
 from checker.crypto.certificates import Certificate, RevocationList, parse_certificate, parse_crl
 from checker.crypto.kem.keys import KemKey, from_bare, from_pkcs8
 from checker.crypto.keys import PublicKey, from_raw, from_spki
@@ -154,8 +154,11 @@ def read_certificates(data: bytes, name: str) -> tuple[Certificate, ...]:
 
 
 def _ders(data: bytes, name: str) -> list[bytes]:
-    if trusted_root.is_trusted_root(data):
-        return list(trusted_root.authorities(data))
+    if data.lstrip().startswith(b"{"):
+        from checker.crypto import trusted_root  # with JOSE, and needed for this one form only
+
+        if trusted_root.is_trusted_root(data):
+            return list(trusted_root.authorities(data))
     blocks = _asn1.pem_blocks(data, name)
     return [der for block in blocks for der in _certificate_ders(block)] if blocks else [data]
 

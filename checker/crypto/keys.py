@@ -18,7 +18,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from checker import resources
-from checker.crypto import _asn1, post_quantum
+from checker.crypto import _asn1
 from checker.crypto.algorithms import RULE_SET, by_oid, key_strength
 from checker.crypto.algorithms import algorithm as table_line
 from checker.errors import FormatError, KeyMaterialError, UnsupportedAlgorithmError
@@ -30,6 +30,7 @@ EC_OID: Final = "1.2.840.10045.2.1"
 ED25519_OID: Final = "1.3.101.112"
 DSA_OID: Final = "1.2.840.10040.4.1"
 _RSA_OIDS: Final = frozenset({RSA_OID, "1.2.840.113549.1.1.7", "1.2.840.113549.1.1.10"})
+_CLASSICAL: Final = _RSA_OIDS | {EC_OID, ED25519_OID}
 _OBJECT_IDENTIFIER, _INTEGER, _SEQUENCE = 0x06, 0x02, 0x30
 _CURVE_OIDS: Final = {
     "ec-p192": "1.2.840.10045.3.1.1",
@@ -286,8 +287,11 @@ def _group_bits(params: bytes) -> int | None:
 
 
 def _load(spki: bytes, oid: str, algorithm: str, content: bytes) -> Any:  # noqa: ANN401 - one of many key types
-    if post_quantum.handles(algorithm):
-        return post_quantum.load(algorithm, content)
+    if oid not in _CLASSICAL:
+        from checker.crypto import post_quantum  # some 50 ms of imports that most runs never need
+
+        if post_quantum.handles(algorithm):
+            return post_quantum.load(algorithm, content)
     if oid in _RSA_OIDS - {RSA_OID}:  # parameters that restrict the padding are checked where signatures name them
         spki = _spki(RSA_OID, b"\x05\x00", content)
     try:
