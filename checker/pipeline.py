@@ -37,7 +37,7 @@ class Options:
     rules: Path | None = None
     allow_outside: bool = False
     live: bool = False  # connections to the description's endpoints are allowed
-    endpoint_record: bytes = b""  # of an earlier `otaudit probe`, in place of connections
+    endpoint_record: bytes | None = None  # of an earlier `otaudit probe`, in place of connections
 
 
 def assess(update: Path, options: Options) -> Assessment:
@@ -74,7 +74,7 @@ def assess(update: Path, options: Options) -> Assessment:
 
 
 def _examined(description: Description, files: Files, options: Options) -> tuple[Examined, ...]:
-    if options.endpoint_record:
+    if options.endpoint_record is not None:
         return read_examined(description, options.endpoint_record)
     return examine(description, files, options.as_of) if options.live else ()
 

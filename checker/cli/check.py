@@ -94,12 +94,12 @@ def _endpoints(assessment: Assessment, path: str | None, pages: Mapping[str, byt
     return {path: endpoint_json(assessment.endpoints)}
 
 
-def _record(path: Path | None, *, live: bool) -> bytes:
+def _record(path: Path | None, *, live: bool) -> bytes | None:
     from checker.io.files import Files
     from checker.transport.records import MAX_RECORD
 
     if path is None:
-        return b""
+        return None
     if live:
         raise UsageError("--live and --endpoint-record exclude each other: look, or read what was seen")
     return Files(path.parent, allow_outside=True).read(path.name, MAX_RECORD)

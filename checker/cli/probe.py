@@ -87,7 +87,7 @@ def probe(  # noqa: PLR0913 - one parameter per option of the command line
     pages = {path: _page(found, path) for path in output or ()}
     write_all(pages)
     statuses = [_report(facts, rules, profile or (), options.as_of, silent="-" in pages) for facts in found]
-    raise typer.Exit(max(statuses, key=_ORDER.index))
+    raise typer.Exit(max(statuses, key=_ORDER.index, default=ExitStatus.UNDECIDED))
 
 
 # The worst of several endpoints decides; a refusal of a profile is worse than an open question.

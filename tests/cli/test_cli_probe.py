@@ -99,3 +99,13 @@ def test_check_takes_a_record_in_place_of_connections(otaudit: Call, gateway: Pa
 def test_profiles_are_listed(otaudit: Call) -> None:
     done = otaudit("list", "profiles")
     assert (done.status, "rfc-9325" in done.out) == (0, True)
+
+
+def test_a_record_without_endpoints_is_undecided_and_an_empty_file_is_no_record(
+    otaudit: Call, gateway: Path, tmp_path: Path
+) -> None:
+    assert otaudit("probe", "--from", written(tmp_path)).status == 3
+    empty = tmp_path / "empty.json"
+    empty.touch()
+    assert otaudit("probe", "--from", empty).status == 2
+    assert otaudit("check", gateway / "update.yaml", "--endpoint-record", empty).status == 2
