@@ -14,7 +14,6 @@ from checker.io.limits import MAX_HEADER
 from checker.io.sources import BytesSource
 from checker.model.artifact import Encryption, Recipient, Source, Span, Weakness
 
-PLAINTEXT: Final = "plaintext_sha256"  # the option that states the digest of what was encrypted
 WEAKNESSES: Final = (
     "digest-mismatch",
     "weak-key-transport",

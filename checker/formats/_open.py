@@ -14,14 +14,13 @@ from typing import Final
 from checker.discovery import discover, find
 from checker.errors import AmbiguousFormatError, DecryptionError, FormatError, LimitError, UnknownFormatError
 from checker.formats._magic import hint
-from checker.formats.contract import Budget, Context, Format
+from checker.formats.contract import PLAINTEXT, Budget, Context, Format
 from checker.io.digests import DigestRequest, Started, compute, identify
 from checker.io.folders import FolderSource
 from checker.io.limits import MAX_DEPTH
 from checker.model.artifact import Artifact, Image, Source, Weakness
 
 AUTO: Final = "auto"
-PLAINTEXT: Final = "plaintext_sha256"
 TARGET: Final = "target."  # `target.MEMBER`: which hardware target a member is for; the probes read it
 WEAKNESSES: Final = ("inner-unreadable",)
 _PACKAGE: Final = "checker.formats"

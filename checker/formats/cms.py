@@ -7,7 +7,7 @@ detached signature and belongs beside the file that it signs.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -16,7 +16,6 @@ from checker.errors import CryptoError, FormatError
 from checker.formats import _common as common
 from checker.formats._clear import encryption_of
 from checker.formats._enveloped import (
-    PLAINTEXT,
     TRAILING,
     UNAUTHENTICATED,
     Envelope,
@@ -26,8 +25,7 @@ from checker.formats._enveloped import (
     whole,
 )
 from checker.formats._enveloped import WEAKNESSES as ENVELOPE_WEAKNESSES
-from checker.formats.contract import Context, Format, Parse
-from checker.io.digests import DigestRequest
+from checker.formats.contract import PLAINTEXT, Context, Format, Parse
 from checker.io.sources import BytesSource
 from checker.model.artifact import (
     INEXPRESSIBLE,
@@ -54,16 +52,11 @@ def _detect(source: Source, context: Context) -> bool:
 
 
 def _parse(source: Source, context: Context) -> Parse:
-    yield from _nothing()
+    yield ()  # no digest is asked for: a message is held in memory as a whole
     envelope = read_envelope(source, context.keys, context.options.get(PLAINTEXT, ""))
     data = whole(source)
     found = _signed(source, data, context) if envelope is None else _enveloped(source, envelope, context)
     return replace(found, weaknesses=(*found.weaknesses, *trailing(data)))
-
-
-def _nothing() -> Generator[tuple[DigestRequest, ...], object, None]:
-    """Ask for no digest: a message is held in memory as a whole."""
-    yield ()
 
 
 # Signed
@@ -185,7 +178,7 @@ FORMAT: Final = Format(
     parse=_parse,
     options={
         "purpose": "the extended key usage that signers need, by name or dotted; code-signing unless said",
-        "plaintext_sha256": "the SHA-256 of what was encrypted, in hex: proves a decryption that has no tag",
+        PLAINTEXT: "the SHA-256 of what was encrypted, in hex: proves a decryption that has no tag",
     },
     references=("RFC 5652", "RFC 5083", "RFC 9629"),
 )

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from checker.crypto.keyring import KeyRing
 from checker.io.digests import DigestRequest
 from checker.model.artifact import Artifact, Source
 
+PLAINTEXT: Final = "plaintext_sha256"  # the option that states the digest of what was encrypted, for every format
 Parse = Generator[Sequence[DigestRequest], Mapping[DigestRequest, bytes], Artifact]
 
 

@@ -20,11 +20,11 @@ from checker.errors import FormatError, LimitError
 from checker.formats import _common as common
 from checker.formats import _embedded as embedded
 from checker.formats._clear import encryption_of
-from checker.formats._enveloped import PLAINTEXT, UNAUTHENTICATED, Envelope, read_envelope
+from checker.formats._enveloped import UNAUTHENTICATED, Envelope, read_envelope
 from checker.formats._enveloped import WEAKNESSES as ENVELOPE_WEAKNESSES
 from checker.formats._magic import hint
 from checker.formats._signatures.contract import Judgement, SignatureKind
-from checker.formats.contract import Context, Format, Parse
+from checker.formats.contract import PLAINTEXT, Context, Format, Parse
 from checker.io.limits import MAX_HEADER
 from checker.io.sources import Window
 from checker.model.artifact import (
@@ -166,7 +166,7 @@ FORMAT: Final = Format(
     },
     options={
         "purpose": "the extended key usage that signers need, by name or dotted; code-signing unless said",
-        "plaintext_sha256": "the SHA-256 of what was encrypted, in hex: proves a decryption that has no tag",
+        PLAINTEXT: "the SHA-256 of what was encrypted, in hex: proves a decryption that has no tag",
         "identity": "the identity that a sigstore certificate must name",
         "issuer": "who must have vouched for that identity",
     },

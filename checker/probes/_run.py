@@ -28,6 +28,7 @@ from checker.errors import (
     UnsupportedAlgorithmError,
 )
 from checker.formats._open import open_artifact
+from checker.formats.contract import PLAINTEXT
 from checker.formats.contract import Context as FormatContext
 from checker.io.files import Files
 from checker.model.evidence import Evidence, EvidenceSet, Expectation, Slot, Value
@@ -289,7 +290,7 @@ def _absent(ref: ArtifactRef, files: Files) -> bool:
 
 def _options(ref: ArtifactRef) -> dict[str, str]:
     """Return the options of an artifact, among them the digest that its description states of the plaintext."""
-    stated = {"plaintext_sha256": ref.plaintext_sha256} if ref.plaintext_sha256 else {}
+    stated = {PLAINTEXT: ref.plaintext_sha256} if ref.plaintext_sha256 else {}
     return {**ref.options, **stated}
 
 
