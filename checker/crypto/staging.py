@@ -1,7 +1,7 @@
 """Signing for active tests: throw-away keys that nobody trusts, and staging keys that a device under test does.
 
-otaudit signs nothing but what it offers to a verifier (criteria.md section 7, rule 5: K0 needs no key, K1 needs one that
-the device under test trusts). Private keys never appear in a repr, a report or an exception's text.
+otaudit signs nothing but what it offers to a verifier (criteria.md section 7, rule 5: K0 needs no key, K1 one that the
+device under test trusts). Private keys never appear in a repr, a report or an exception's text.
 """
 
 from __future__ import annotations
