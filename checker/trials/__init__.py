@@ -1,1 +1,1 @@
-"""Active tests: a device's own verifier is offered what it must take and what it must refuse (criteria.md section 7)."""
+"""Active tests: the device's own verifier is offered what it must take and what it must refuse."""
