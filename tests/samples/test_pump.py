@@ -505,6 +505,14 @@ def opened(data: bytes, trust: message.Trust) -> bytes:
         message.verify = original
 
 
+def test_unused_bits_of_a_certificates_signature_are_refused_though_the_library_takes_them(
+    trust: message.Trust,
+) -> None:
+    place = SIGNATURE.index(b"\0" + ISSUING.signature)
+    changed = SIGNATURE[:place] + b"\1" + SIGNATURE[place + 1 :]
+    assert refused(trust, MESSAGE, changed) == "format"
+
+
 def test_what_is_cut_or_lengthened_anywhere_is_refused(trust: message.Trust) -> None:
     for size in range(0, len(SIGNATURE), 97):
         assert refused(trust, MESSAGE, SIGNATURE[:size]) in {"format", "key"}

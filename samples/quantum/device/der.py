@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from slots import RefusedError
 
-INTEGER, OCTETS, NULL, OID, SEQUENCE, SET = 0x02, 0x04, 0x05, 0x06, 0x30, 0x31
+INTEGER, BITS, OCTETS, NULL, OID, SEQUENCE, SET = 0x02, 0x03, 0x04, 0x05, 0x06, 0x30, 0x31
 MAX_ARC = 1 << 64
 
 

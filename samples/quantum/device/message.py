@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from der import INTEGER, OCTETS, SEQUENCE, SET, Der, malformed
+from der import BITS, INTEGER, OCTETS, SEQUENCE, SET, Der, malformed
 from slots import RefusedError
 
 DATA = "1.2.840.113549.1.7.1"
@@ -165,7 +165,14 @@ def _content(data: bytes, kind: str) -> Der:
 
 def _certificates(carried: Der) -> Iterator[Certificate]:
     while carried.tag:
-        yield x509.load_der_x509_certificate(carried.whole(SEQUENCE))
+        data = carried.whole(SEQUENCE)
+        parts = Der(data).enter(SEQUENCE)
+        parts.take(SEQUENCE)
+        parts.algorithm()
+        if not parts.take(BITS).startswith(b"\0"):  # the library takes signatures with unused bits
+            raise malformed("a signature of a certificate is no whole number of bytes")
+        parts.end()
+        yield x509.load_der_x509_certificate(data)
 
 
 def _signer(info: Der, certificates: list[Certificate]) -> Certificate:
