@@ -93,12 +93,18 @@ def every(answers: Iterable[bool | None]) -> bool | None:
     return None if None in found or not found else True
 
 
-def freshness(nonces: Sequence[bytes], pinned: Pinned) -> str:
-    """Return why a statement with these nonces is not fresh, or nothing where one of them is ours."""
+def too_short(pinned: Pinned) -> str:
+    """Return why our nonce cannot show that anything is fresh, or nothing."""
     if not pinned.nonce:
         return "not fresh: the description gives no nonce"
-    if len(pinned.nonce) < MIN_NONCE:
-        return f"not fresh: a nonce has at least {MIN_NONCE} bytes"
+    return f"not fresh: a nonce has at least {MIN_NONCE} bytes" if len(pinned.nonce) < MIN_NONCE else ""
+
+
+def freshness(nonces: Sequence[bytes], pinned: Pinned) -> str:
+    """Return why a statement with these nonces is not fresh, or nothing where one of them is ours."""
+    note = too_short(pinned)
+    if note:
+        return note
     if not nonces:
         return "not fresh: it holds no nonce"
     return "" if pinned.nonce in nonces else "not fresh: it answers another nonce"
