@@ -15,6 +15,7 @@ from cryptography import x509
 
 from samples.build import _pki
 from samples.build._pki import Profile
+from samples.build._quantum_attestations import write_attestations
 from samples.build._quantum_cms import Signer, enveloped, signed_data
 from samples.build._quantum_device import image, write_device
 from samples.build._tools import KEYS, key_bytes
@@ -41,13 +42,15 @@ class Variant:
 class Pki:
     """The certificates of one sample: the signers' path, and the devices' own."""
 
+    root: x509.Certificate
     issuing: x509.Certificate
+    device_ca: x509.Certificate
     signers: dict[str, x509.Certificate]  # by year
     devices: dict[str, tuple[x509.Certificate, ...]]  # by device and year: every recipient of its deliverable
 
 
 def build(folder: Path) -> None:
-    """Write `artifacts/`, `trust/`, `lab/`, `logs/` and `device/state/` below `folder`."""
+    """Write `artifacts/`, `trust/`, `lab/`, `logs/`, `attestations/` and `device/state/` below `folder`."""
     make(folder, Variant())
 
 
@@ -68,6 +71,7 @@ def make(folder: Path, variant: Variant) -> None:
             path.with_suffix(".p7s").write_bytes(signed_data(message, [signer], MOMENTS[version]))
     write_logs(folder, image("3.2.0"))
     write_lab(folder, pki.issuing)
+    attest(folder, pki)
     write_device(folder, tuple(RELEASES.values()), variant.accepted)
 
 
@@ -97,7 +101,7 @@ def _certificates(folder: Path, variant: Variant) -> Pki:
     (trust / "tls-root.crt.pem").write_bytes(_pki.pem(transport))
     log = _leaf("PC-9 A update log", 400, "quantum-log", device_ca, ("digital_signature",))
     (trust / "log.crt.pem").write_bytes(_pki.pem(log))
-    return Pki(issuing=issuing, signers=signers, devices=devices)
+    return Pki(root=root, issuing=issuing, device_ca=device_ca, signers=signers, devices=devices)
 
 
 def _authority(name: str, serial: int, key: str, issuer: x509.Certificate | None) -> x509.Certificate:
@@ -112,6 +116,17 @@ def _authority(name: str, serial: int, key: str, issuer: x509.Certificate | None
     )
     above = KEYS / f"{key}.pem" if issuer is None else KEYS / "quantum-root.pem"
     return _pki.issue(profile, KEYS / f"{key}.pem", issuer, above)
+
+
+def attest(folder: Path, pki: Pki) -> None:
+    """Write what the hardware says: of the signing keys, of the devices' keys, and of the key that certifies these.
+
+    There is no secret key-encryption key at the producer: his database is one of certificates, and rests on their CA.
+    """
+    office = {f"release-{year}": item for year, item in pki.signers.items()} | {"device-ca": pki.device_ca}
+    own = {f"device-{name}": items[0] for name, items in pki.devices.items()}
+    old = {f"device-{name}-old": item for name, items in pki.devices.items() for item in items[1:]}
+    write_attestations(folder, pki.root, office, own | old)
 
 
 def write_lab(folder: Path, issuing: x509.Certificate) -> None:

@@ -12,5 +12,5 @@ ACCEPTED: Final = ("ml-dsa-65", "ecdsa-sha3-256")
 
 
 def build(folder: Path) -> None:
-    """Write `artifacts/`, `trust/`, `lab/`, `logs/` and `device/` below `folder`."""
+    """Write `artifacts/`, `trust/`, `lab/`, `logs/`, `attestations/` and `device/` below `folder`."""
     make(folder, Variant(signer="gateway-signer", accepted=ACCEPTED, classical_recipients=CLASSICAL))

@@ -22,10 +22,9 @@ from samples.build import quantum as quantum_build
 from tests.crypto import pq_material as material
 
 ROWS = frozenset({Step.SIGN, Step.PROTECT, Step.PROCESS, Step.REVERIFY})
-# Attestations (E1, E2, PK2) and trials on the device (T00, T01, T05, T07, T10, T12, T26, T30, T35) prove these alone.
+# Trials on the device (T00, T01, T05, T07, T10, T12, T26, T30, T35) prove these alone.
 BEYOND_FILES = {
-    "SIGN-E1", "SIGN-E2", "SIGN-E3-PK2", "SIGN-E3-PK7", "SIGN-Q2", "PROT-E1", "PROT-E2",
-    "PROC-B2-SINGLE", "PROC-U2-SINGLE", "PROC-E2-SINGLE", "PROC-Q1-SINGLE", "REV-E3",
+    "SIGN-E3-PK7", "SIGN-Q2", "PROC-B2-SINGLE", "PROC-U2-SINGLE", "PROC-E2-SINGLE", "PROC-Q1-SINGLE", "REV-E3",
 }  # fmt: skip
 PASSED = {"SIGN-Q1", "SIGN-Q3", "PROT-Q1", "PROT-Q2", "REV-Q1", "REV-Q2", "REV-Q3"}
 
