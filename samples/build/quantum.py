@@ -130,10 +130,13 @@ def attest(folder: Path, pki: Pki) -> None:
 
 
 def write_lab(folder: Path, issuing: x509.Certificate) -> None:
-    """Write what the active tests sign with: a signer that the pump trusts, a revoked one, and the authority's key."""
+    """Write what the active tests sign with: a signer that the pump trusts, a revoked one, and the authority's key.
+
+    Each certificate file holds the path up to below the anchor, the signer's own first.
+    """
     for name, serial, year in (("staging", 2900, 2026), ("revoked", LOST, 2025)):
         signer = _signer(f"PC-9 {name.title()} Signer", serial, year, f"quantum-{name}", issuing)
-        (folder / "lab" / f"{name}.crt.pem").write_bytes(_pki.pem(signer))
+        (folder / "lab" / f"{name}.crt.pem").write_bytes(_pki.pem(signer) + _pki.pem(issuing))
         (folder / "lab" / f"{name}.pem").write_bytes((KEYS / f"quantum-{name}.pem").read_bytes())
     (folder / "lab" / "issuing.pem").write_bytes((KEYS / "quantum-issuing.pem").read_bytes())
 
