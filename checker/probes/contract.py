@@ -50,6 +50,7 @@ class Context:
     examined: tuple[Examined, ...] = ()  # empty without `live`, or without a record
     live: bool = False
     active: bool = False
+    note: Callable[[str], None] = lambda _: None  # told what takes long; goes to the user, never into evidence
 
 
 @dataclass(frozen=True, kw_only=True)
