@@ -64,6 +64,7 @@ class Context:
     attested: tuple[Attested, ...] = ()
     live: bool = False
     active: bool = False
+    note: Callable[[str], None] = lambda _: None  # told what takes long; goes to the user, never into evidence
 
 
 @dataclass(frozen=True, kw_only=True)

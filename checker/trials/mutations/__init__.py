@@ -1,0 +1,1 @@
+"""What is offered: one module per group of tests, with `MUTATION = Mutation(…)`."""
