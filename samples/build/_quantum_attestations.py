@@ -2,7 +2,8 @@
 
 The makers are inventions of these samples and their keys are published, so the tokens show the form and vouch for no
 hardware. CBOR and COSE are written here, by nothing that otaudit reads them with.
-RFC 8949 (CBOR), RFC 9052 (COSE), RFC 9783 (PSA), RFC 9711 (EAT), RFC 8747 (`cnf`), draft-ietf-cose-dilithium (ML-DSA in COSE).
+RFC 8949 (CBOR), RFC 9052 (COSE), draft-ietf-cose-dilithium (ML-DSA in it), RFC 9783 (PSA), RFC 9711 (EAT), RFC 8747
+(`cnf`).
 """
 
 from __future__ import annotations

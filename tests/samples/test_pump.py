@@ -187,6 +187,18 @@ def test_a_stranger_with_the_certificate_of_the_signer_is_refused(offer: Any) ->
     assert offer(signature=signed(genuine, KEYS / "quantum-staging.pem")) == "signature"
 
 
+def test_a_signer_who_is_named_by_a_bare_key_is_refused(offer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key id in place of issuer and serial number has version 3 (RFC 5652 5.1, 5.3); no key is known by its id."""
+    monkeypatch.setattr(_quantum_cms, "_issuer_and_serial", lambda _: _quantum_cms.der(0x80, bytes(20)))
+    stated = signed(issued(), KEYS / "quantum-staging.pem")
+    one, three = _quantum_cms.der(0x02, b"\1"), _quantum_cms.der(0x02, b"\3")
+    assert offer(signature=stated) == "format"  # it says version 1
+    place = stated.index(one + _quantum_cms.der(0x80, bytes(20)))
+    info = stated[:place] + three + stated[place + 3 :]
+    assert offer(signature=info) == "format"  # the outer one still does
+    assert offer(signature=info.replace(one, three, 1)) == "key"
+
+
 def test_a_path_with_a_gap_is_refused(offer: Any) -> None:
     assert offer(signature=signed(issued(), KEYS / "quantum-staging.pem", ())) == "key"
 

@@ -113,8 +113,8 @@ def open_update(message: bytes, signature: bytes, trust: Trust) -> bytes:
 
 def verify(message: bytes, signature: bytes, trust: Trust) -> None:
     """Check a detached signature over a message: who, by what algorithms, is it right, and over this message."""
-    digests, certificates, info = _signed_data(signature)
-    signer = _signer(info, certificates)
+    version, digests, certificates, info = _signed_data(signature)
+    signer = _signer(version, info, certificates)
     check_path(signer, certificates, trust)
     digest = _allowed(info.algorithm(), "digests", trust)
     if digest not in digests:
@@ -127,12 +127,10 @@ def verify(message: bytes, signature: bytes, trust: Trust) -> None:
         raise RefusedError("digest", "the message is not the one that was signed")
 
 
-def _signed_data(data: bytes) -> tuple[list[str], list[Certificate], Der]:
-    """Return the announced digests, the certificates and the only signer's information."""
+def _signed_data(data: bytes) -> tuple[int, list[str], list[Certificate], Der]:
+    """Return the version, the announced digests, the certificates and the only signer's information."""
     signed = _content(data, SIGNED_DATA)
-    if signed.integer() != 1:
-        raise malformed("another version")
-    announced, digests = signed.enter(SET), []
+    version, announced, digests = signed.integer(), signed.enter(SET), []
     while announced.tag:
         digests.append(NAMES.get(announced.algorithm(), ""))
     detached = signed.enter(SEQUENCE)
@@ -146,7 +144,7 @@ def _signed_data(data: bytes) -> tuple[list[str], list[Certificate], Der]:
         raise RefusedError("signature", "nobody signed")
     info = signers.enter(SEQUENCE)
     signers.end()
-    return digests, certificates, info
+    return version, digests, certificates, info
 
 
 def _content(data: bytes, kind: str) -> Der:
@@ -175,9 +173,12 @@ def _certificates(carried: Der) -> Iterator[Certificate]:
         yield x509.load_der_x509_certificate(data)
 
 
-def _signer(info: Der, certificates: list[Certificate]) -> Certificate:
-    if info.integer() != 1:
-        raise malformed("another version of a signer")
+def _signer(version: int, info: Der, certificates: list[Certificate]) -> Certificate:
+    """Return the certificate that the signer is named by (RFC 5652 5.1, 5.3: its version says how)."""
+    if info.integer() != version or version != (1 if info.tag == SEQUENCE else 3):
+        raise malformed("a version does not fit")
+    if version != 1:
+        raise RefusedError("key", "the signer is named by a bare key, and none is known here")
     name = _issuer_and_serial(info)
     for item in certificates:
         if _name(item) == name:
