@@ -96,6 +96,7 @@ class Offer:
     instead: str = ""  # the id of another artifact of the description, offered whole with its companions
     after: str = ""  # the id of an artifact that is installed first ("" for a device as it was)
     or_nothing: bool = False  # accepting it is as good as refusing it, where nothing changes by it (T14)
+    control: bool = False  # shows that a key is trusted; proves nothing itself, and what follows a refused one neither
     spoil: Spoil | None = None  # what is done to the installed file, after which the boot is asked to refuse (T30, T35)
     needs: str = ""
 
