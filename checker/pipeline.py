@@ -41,6 +41,7 @@ class Options:
     live: bool = False  # connections to the description's endpoints are allowed
     endpoint_record: bytes | None = None  # of an earlier `otaudit probe`, in place of connections
     active: bool = False  # the description's verifiers may be run
+    trial_seconds: float = 30  # that one process of them may take
     note: Callable[[str], None] = lambda _: None  # told what takes long
 
 
@@ -70,6 +71,7 @@ def assess(update: Path, options: Options) -> Assessment:
         attested=attest(description, files, opened, options.as_of),
         live=options.live,
         active=options.active,
+        trial_seconds=options.trial_seconds,
         note=options.note,
     )
     evidence = run_probes(context)

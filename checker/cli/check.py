@@ -59,6 +59,10 @@ def check(  # noqa: PLR0913 - one parameter per option of the command line
         bool,
         typer.Option("--active", help="Run the verifiers of the description, and offer them what they must refuse."),
     ] = False,
+    trial_timeout: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", min=0.1, max=3600, help="How long one process of an active test may take."),
+    ] = 30,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no summary.")] = False,
 ) -> None:
     """Assess an update: open the real artifacts, judge the 13 steps, print a summary, write reports, gate."""
@@ -80,6 +84,7 @@ def check(  # noqa: PLR0913 - one parameter per option of the command line
         live=live,
         endpoint_record=_record(endpoint_record, live=live),
         active=active,
+        trial_seconds=trial_timeout,
         note=(lambda _: None) if quiet else _note,
     )
     assessment = assess(update, options)

@@ -64,6 +64,7 @@ class Context:
     attested: tuple[Attested, ...] = ()
     live: bool = False
     active: bool = False
+    trial_seconds: float = 30  # that one process of an active test may take
     note: Callable[[str], None] = lambda _: None  # told what takes long; goes to the user, never into evidence
 
 

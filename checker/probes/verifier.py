@@ -20,6 +20,7 @@ from checker.trials.bench import Bench
 from checker.trials.commands import Ready, ready
 from checker.trials.contract import Answer
 from checker.trials.plan import Tried, tests, trials
+from checker.trials.runner import Limits
 
 _PROBE: Final = "verifier"
 _KIND: Final = "verifier_trial"
@@ -95,6 +96,7 @@ def _tried(place: Place, context: Context, verifier: Ready, job: Job) -> Iterato
         base=verifier.base,
         state=verifier.state,
         settings=verifier.settings,
+        limits=Limits(time=context.trial_seconds),
     )
     context.note(f"{place.target or 'the update'}: offering {job.genuine.id} to {verifier.adapter.id}")
     asked = _asked(place, context.description)

@@ -20,6 +20,7 @@ from checker.io.sources import FileSource
 from checker.model.artifact import Source
 from checker.trials import files, runner
 from checker.trials.contract import Adapter, Answer, Genuine, Offer, Outcome, Place, Run
+from checker.trials.runner import LIMITS, Limits
 from checker.trials.words import fill
 
 _PREFIX: Final = "otaudit-trial-"
@@ -27,7 +28,7 @@ _OFFERED: Final = "offered"
 _FIRST: Final = "first"
 _STATE: Final = "state"
 
-Runner = Callable[[Sequence[str], Path], Run]
+Runner = Callable[[Sequence[str], Path, Limits], Run]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,7 @@ class Bench:
     base: Path = Path()
     state: Path | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits = LIMITS
     run: Runner = runner.run
 
     def offer(self, offer: Offer) -> Seen:
@@ -111,7 +113,7 @@ class Bench:
         return replace(place, files=files.write_all(place.folder / name, parts))
 
     def _started(self, argv: Sequence[str], place: Place) -> Run:
-        done = self.run(argv, place.folder)
+        done = self.run(argv, place.folder, self.limits)
         text = done.output.replace(f"{place.folder}/", "").replace(str(place.folder), "")
         return replace(done, output=text.replace(f"{self.base.absolute()}/", ""))
 

@@ -26,6 +26,7 @@ from checker.trials.contract import Run
 SEARCH: Final = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _ADOPT: Final = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
 _STEP: Final = 0.05  # seconds between two looks at a silent process
+_COUNT: Final = 0.2  # seconds between two counts of its family
 _READ: Final = 64 * 1024  # bytes per read
 _NOT_STARTED: Final = 127  # what shells report of a command that is not there
 _PROC: Final = Path("/proc")
@@ -153,7 +154,7 @@ def _watch(process: subprocess.Popen[bytes], kept: _Kept, limits: Limits, leftov
     os.set_blocking(process.stdout.fileno(), False)
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
-        look = time.monotonic() + _STEP
+        look = time.monotonic() + _COUNT
         while process.poll() is None:
             if selector.get_map() and selector.select(_STEP) and not _read(process, kept):
                 selector.unregister(process.stdout)
@@ -164,7 +165,7 @@ def _watch(process: subprocess.Popen[bytes], kept: _Kept, limits: Limits, leftov
             if now > end:
                 return False
             if now > look:
-                look = now + _STEP
+                look = now + _COUNT
                 if len(_family(leftovers())) > limits.processes:
                     return False
     return True
