@@ -52,6 +52,7 @@ class Layout:
     signers: tuple[SignerLayout, ...] = ()
     certificates: tuple[bytes, ...] = field(default=(), repr=False)  # DER, in the order of the message
     infos: Value | None = field(default=None, repr=False)  # the SET OF SignerInfo
+    octets: Value | None = field(default=None, repr=False)  # the signed content as a value
     cipher: tuple[tuple[str, Span], ...] = ()  # named parts of an encryption
 
     @property
@@ -68,6 +69,10 @@ class Layout:
         signer = self.signers[number]
         old = signer.digest_algorithm if digest else signer.signature_algorithm
         return self._with({old: _asn1.der(_SEQUENCE, bytes(core.ObjectIdentifier(dotted).dump()))})
+
+    def with_content(self, content: bytes) -> bytes:
+        """Return the message with other attached content, which its signatures do not fit."""
+        return self._with({self.octets: _asn1.der(_OCTETS, content)} if self.octets is not None else {})
 
     def without_signers(self) -> bytes:
         """Return the message with no SignerInfo at all; certificates and content stay."""
@@ -106,11 +111,13 @@ def _signed(data: bytes, root: Value, body: Value) -> Layout:
         raise FormatError("is no SignedData", offset=body.start, field="CMS")
     encapsulated = parts[2].values
     sets = [part for part in parts[3:-1] if part.tag == _ZERO]
+    octets = encapsulated[1].values[0] if len(encapsulated) > 1 and encapsulated[1].values else None
     return Layout(
         kind=SIGNED,
         data=data,
         root=root,
-        content=_pieces(encapsulated[1].values[0]) if len(encapsulated) > 1 and encapsulated[1].values else (),
+        content=() if octets is None else _pieces(octets),
+        octets=octets,
         detached=len(encapsulated) == 1,
         content_type=_dotted(data, encapsulated[0]),
         signers=tuple(_signer(data, part) for part in parts[-1].values),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -194,3 +195,20 @@ def _rogue_root(top: x509.Certificate) -> Signer:
         usage=(CERTIFICATES, "crl_sign"),
     )
     return issued(profile, key_of(top), None)
+
+
+def is_issued_by(signer: Signer, issuers: Sequence[bytes]) -> bool:
+    """Return whether one of some certificates (DER) has issued the signer's own one, by name and by signature.
+
+    Raises:
+        KeyMaterialError: an issuer is damaged.
+    """
+    return bool(signer.certificates) and any(_issued(signer.certificates[0], item) for item in loaded(issuers))
+
+
+def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True

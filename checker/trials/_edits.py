@@ -34,6 +34,8 @@ def patched(size: int, patches: Iterable[tuple[int, bytes]]) -> Content:
 def flipped(genuine: Genuine, body: Body, parts: Sequence[Part], at: int) -> Change:
     """Return the artifact with the lowest bit flipped of byte `at` of each of the parts (-1: its last byte).
 
+    Sums of the container that no key protects are made right again, so that the intended reason is met.
+
     Raises:
         FormatError: a part is empty, lies behind the end of its file, or is encoded and cannot be written anew.
     """
@@ -47,7 +49,8 @@ def flipped(genuine: Genuine, body: Body, parts: Sequence[Part], at: int) -> Cha
         if not old or not part.span.start <= place < part.span.end:
             raise FormatError("the part does not reach that far", offset=place, field=part.name)
         changed.setdefault(part.file, []).append((place, bytes([old[0] ^ 1])))
-    return Change(changed={name: patched(genuine.files[name].size, found) for name, found in changed.items()})
+    new = Change(changed={name: patched(genuine.files[name].size, found) for name, found in changed.items()})
+    return new if body.repaired is None else body.repaired(new)
 
 
 def _flipped_value(body: Body, part: Part, at: int) -> Change:
@@ -113,6 +116,30 @@ def changed_source(genuine: Genuine, name: str, change: Change) -> Source:
     return Edited(source.name, change.changed[name], source) if name in change.changed else source
 
 
-def with_all(first: Change, second: Change) -> Change:
-    """Return both changes; of a file that both change, the second counts."""
-    return Change(changed={**first.changed, **second.changed}, without=first.without | second.without)
+def composed(outer: Content, inner: Content) -> Content:
+    """Return a file that was changed twice as pieces of the genuine one: `outer` is made of what `inner` gives."""
+    found: list[Span | bytes] = []
+    for item in outer.pieces:
+        if isinstance(item, bytes):
+            found.append(item)
+        else:
+            found += _cut(inner, item)
+    return Content(pieces=tuple(found))
+
+
+def _cut(content: Content, span: Span) -> Iterator[Span | bytes]:
+    at = 0
+    for item in content.pieces:
+        size = item.size if isinstance(item, Span) else len(item)
+        start, end = max(span.start - at, 0), min(span.end - at, size)
+        if start < end:
+            yield item[start:end] if isinstance(item, bytes) else Span(item.start + start, item.start + end)
+        at += size
+
+
+def then(first: Change, second: Change) -> Change:
+    """Return both changes, where the second was made of the files that the first gives."""
+    changed = dict(first.changed)
+    for name, content in second.changed.items():
+        changed[name] = composed(content, first.changed[name]) if name in first.changed else content
+    return Change(changed=changed, without=first.without | second.without)

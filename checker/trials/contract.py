@@ -165,6 +165,7 @@ class Body:
     outer: bool = False  # something authentic covers the ciphertext, and may well be checked before the tag
     stripped: Change | None = None  # without any signature (T05)
     with_value: Callable[[Part, bytes], Change] | None = None  # another signature value of any length (T06)
+    repaired: Callable[[Change], Change] | None = None  # unkeyed sums of the container fitted to changed bytes (T01)
     algorithms: Mapping[str, Change] = field(default_factory=dict)  # by what the algorithm field says then (T06)
     signed_by: Callable[[Signer], Change] | None = None  # signed again by somebody else (T07 … T12)
     resigned: Callable[[Signer, Change], Change] | None = None  # something changed, then signed again (T26)

@@ -10,7 +10,7 @@ from typing import Final
 
 from checker.crypto.certificates import parse_certificate
 from checker.crypto.keyring import KeyRing
-from checker.crypto.staging import Signer, Staging
+from checker.crypto.staging import Signer, Staging, like
 from checker.discovery import discover, find
 from checker.errors import OtauditError
 from checker.formats._open import open_artifact
@@ -142,3 +142,13 @@ def offers_of(case: Case, *mutations: str) -> Iterator[tuple[str, Offer]]:
     for name in mutations:
         for offer in case.offers(name):
             yield name, offer
+
+
+def like_signer(case: Case) -> Signer:
+    """Return a throw-away key like the one that signed a case."""
+    return like(case.artifact.signatures[0].key)
+
+
+def staged(case: Case, staging: Staging) -> Case:
+    """Return a case with what the description lends to the tests."""
+    return replace(case, staging=staging)

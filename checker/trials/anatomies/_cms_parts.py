@@ -22,6 +22,7 @@ from checker.io.limits import MAX_HEADER
 from checker.model.artifact import Source, Span
 from checker.trials.contract import Change, Content, Part
 
+_TIMES: Final = frozenset({0x17, 0x18})  # UTCTime, GeneralizedTime
 _LINE: Final = 64  # letters of a line (RFC 7468 section 2)
 VALUE: Final = "signature value"
 _UNKNOWN: Final = {"none (0.0)": "0.0", "unknown (2.25.1)": "2.25.1"}  # RFC 5280's null OID, and one of nobody
@@ -73,7 +74,8 @@ class CmsParts:
             for attribute in signer.attributes:
                 name = f"signed attribute: {attribute_name(self.message, attribute)}"
                 last = [item for item in attribute.walk() if not item.values and item.stop > item.body][-1]
-                found[name] = (*found.get(name, ()), Span(last.body, last.stop))
+                zone = 1 if last.tag in _TIMES else 0  # "Z" behind a time: changed, it would be no time any more
+                found[name] = (*found.get(name, ()), Span(last.body, last.stop - zone))
         return found
 
     @property
@@ -127,7 +129,11 @@ class CmsParts:
 
     def signed_by(self, signer: Signer, message: Message | None, hash_name: str = "") -> Change:
         """Return the message signed again over what is given (None: over its own content)."""
-        return self.wrap(signed_again(self.message.data, signer, message, hash_name=hash_name))
+        return self.wrap(self.made_by(signer, message, hash_name))
+
+    def made_by(self, signer: Signer, message: Message | None, hash_name: str = "") -> bytes:
+        """Return that message itself, for formats that put it elsewhere."""
+        return signed_again(self.message.data, signer, message, hash_name=hash_name)
 
     @property
     def certificates(self) -> tuple[bytes, ...]:
