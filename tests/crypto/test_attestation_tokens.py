@@ -267,6 +267,15 @@ def test_a_certificate_for_tls_or_code_does_not_attest(purpose: str) -> None:
     assert "another purpose" in found.note
 
 
+def test_a_token_whose_claims_lie_elsewhere_is_refused() -> None:
+    head, unprotected, _, signature = cbor2.loads(token(psa_claims(), MAKER)).value
+    detached = cbor2.dumps(cbor2.CBORTag(18, [head, unprotected, None, signature]))
+    with pytest.raises(FormatError, match="not in the token"):
+        check_attestation(detached, "psa", maker.pinned(maker.spki(MAKER)))
+    with pytest.raises(UnknownFormatError):
+        form_of(detached)
+
+
 def test_a_key_that_vouches_for_itself_proves_nothing() -> None:
     found = check(token(psa_claims(c8={1: maker.cose_key(MAKER)}), MAKER))
     assert (found.genuine, found.valid) == (False, False)

@@ -107,6 +107,8 @@ def test_a_certificate_of_the_attestation_key_vouches_where_it_says_that_it_is_o
     ak = maker.pem(maker.certificate("AK", Held(), "Maker root", top, purposes=(AK_PURPOSE,)))
     foreign = certified(root=maker.pem(maker.root(maker.p256())), companions={"ak": ak})
     assert not foreign.genuine
+    other = maker.pem(maker.certificate("AK", maker.p256(), "Maker root", top, purposes=(AK_PURPOSE,)))
+    assert "does not verify" in certified(root=maker.pem(maker.root(top)), companions={"ak": other}).note
 
 
 def test_no_single_changed_bit_of_statement_signature_or_key_leaves_it_valid() -> None:
