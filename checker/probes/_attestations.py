@@ -58,6 +58,8 @@ def _one(ref: AttestationRef, files: Files, known: frozenset[str], as_of: str) -
         return _failed(ref, sha256, str(error), Reason.UNSUPPORTED_ALGORITHM)
     except (InputError, FormatError, CryptoError) as error:
         return _failed(ref, sha256, str(error), _reason(ref, files))
+    except Exception as error:  # noqa: BLE001 - a fault of one kind must not keep the rest from being assessed
+        return _failed(ref, sha256, f"its check failed: {type(error).__name__}: {error}", Reason.PROBE_FAILED)
     return Attested(ref=ref, kind=kind, sha256=sha256, statement=statement)
 
 

@@ -14,7 +14,7 @@ from checker.description.model import AttestationRef, Description
 from checker.model.evidence import Evidence, Expectation, Origin, Value
 from checker.model.subject import Subject, SubjectKind
 from checker.model.terms import Method, Reason
-from checker.probes._records import expect, fact, gap
+from checker.probes._records import expect, fact, gap, one_line
 from checker.probes.contract import Attested, Context, Probe
 
 _PROBE: Final = "attestation"
@@ -61,7 +61,7 @@ def _values(found: Statement) -> dict[str, Value]:
         "boot_verified": found.boot_verified,
         "anchor_protected": found.anchor_protected,
         "quantum_resistant": found.quantum_resistant,
-        "note": found.note or None,
+        "note": one_line(found.note) or None,
     }
 
 
