@@ -240,12 +240,13 @@ def check_path(signer: Certificate, carried: list[Certificate], trust: Trust) ->
     """Check that the anchor vouches for a signer, today, for signing code."""
     path = _path(signer, carried, trust.anchor)
     _check_purpose(signer)
-    for below, (certificate, issuer) in enumerate(pairwise(path)):
+    for certificate in path:
         _check_time(certificate, trust.clock)
+    for below, issuer in enumerate(path[1:]):
         _check_authority(issuer, below)
+    for certificate, issuer in pairwise(path):
         _allowed(certificate.signature_algorithm_oid.dotted_string, "signatures", trust)
         _check_not_revoked(certificate, issuer, trust)
-    _check_time(trust.anchor, trust.clock)
 
 
 def _path(signer: Certificate, carried: list[Certificate], anchor: Certificate) -> list[Certificate]:
