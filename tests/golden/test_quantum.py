@@ -29,18 +29,14 @@ BEYOND_FILES = {
 PASSED = {"SIGN-Q1", "SIGN-Q3", "PROT-Q1", "PROT-Q2", "REV-Q1", "REV-Q2", "REV-Q3"}
 
 
-def sample(name: str) -> Assessment:
-    return assess(golden.SAMPLES / name / "update.yaml", Options(as_of=golden.AS_OF))
-
-
 @pytest.fixture(scope="module")
 def quantum() -> Assessment:
-    return sample("quantum")
+    return golden.assessed("quantum")
 
 
 @pytest.fixture(scope="module")
 def near_miss() -> Assessment:
-    return sample("quantum-near-miss")
+    return golden.assessed("quantum-near-miss")
 
 
 def verdict(finding: Finding, reading: Reading = Reading.LETTER) -> Verdict:
@@ -162,4 +158,4 @@ def test_one_content_key_for_all_is_found_inside_the_signed_messages(
     quantum_build.build(folder)
     found = assess(folder / "update.yaml", Options(as_of=golden.AS_OF))
     assert {"PROT-B3", "PROT-U13"} <= ids(found, Verdict.FAIL)
-    assert not {"PROT-B3", "PROT-U13"} & ids(sample("quantum"), Verdict.FAIL)
+    assert not {"PROT-B3", "PROT-U13"} & ids(golden.assessed("quantum"), Verdict.FAIL)
