@@ -15,6 +15,7 @@ from checker.description.model import Description
 from checker.io.files import Files
 from checker.model.assessment import Assessment, Identity
 from checker.model.terms import Reading, Severity, Step, Tier
+from checker.probes._attestations import attest
 from checker.probes._run import examine, keyring, open_artifacts, read_examined
 from checker.probes._run import run as run_probes
 from checker.probes.contract import Context, Examined, Opened
@@ -67,6 +68,7 @@ def assess(update: Path, options: Options) -> Assessment:
         files=files,
         as_of=options.as_of,
         examined=examined,
+        attested=attest(description, files, opened, options.as_of),
         live=options.live,
         active=options.active,
         trial_seconds=options.trial_seconds,

@@ -15,10 +15,11 @@ class Kind(StrEnum):
     PROBES = "probes"
     OUTPUTS = "outputs"
     PROFILES = "profiles"
+    ATTESTATIONS = "attestations"
 
 
 def list_(kind: Annotated[Kind | None, typer.Argument(help="Only these; all of them unless said.")] = None) -> None:
-    """List artifact formats, probes, outputs, and profiles for endpoints."""
+    """List artifact formats, probes, outputs, profiles for endpoints, and kinds of attestations."""
     for wanted in (kind,) if kind else tuple(Kind):
         typer.echo(f"{wanted}:")
         for identity, title in _plug_ins(wanted):
@@ -26,6 +27,7 @@ def list_(kind: Annotated[Kind | None, typer.Argument(help="Only these; all of t
 
 
 def _plug_ins(kind: Kind) -> list[tuple[str, str]]:
+    from checker.crypto.attestation_files import forms
     from checker.discovery import discover
     from checker.formats.contract import Format
     from checker.probes.contract import Probe
@@ -42,3 +44,5 @@ def _plug_ins(kind: Kind) -> list[tuple[str, str]]:
             return [(item.id, f"{item.title} (*{item.suffix})") for item in found]
         case Kind.PROFILES:
             return [(item.id, f"{item.title}, {item.dated}") for item in load_default().profiles.values()]
+        case Kind.ATTESTATIONS:
+            return [(item.id, item.title) for item in forms()]

@@ -138,7 +138,7 @@ def verify_digest(
     if post_quantum.handles(algorithm):
         verify_prehashed(key, algorithm, hash, digest, signature)
         return
-    taken = _hash(hash)
+    taken = hash_object(hash)
     if len(digest) != taken.digest_size:
         raise InvalidSignatureError(f"a {hash} digest has {taken.digest_size} bytes, here are {len(digest)}")
     _verify(key, algorithm, signature, digest, Prehashed(taken), _padding(algorithm, hash, salt_length, mgf_hash))
@@ -248,7 +248,7 @@ def verify_message(  # noqa: PLR0913 - a signature has that many parts
         _fits(key, algorithm, _EDDSA[algorithm])
         _attempt(lambda: key.key.verify(signature, message))
     else:
-        _verify(key, algorithm, signature, message, _hash(hash), _padding(algorithm, hash, salt_length, mgf_hash))
+        _verify(key, algorithm, signature, message, hash_object(hash), _padding(algorithm, hash, salt_length, mgf_hash))
 
 
 def _verify(
@@ -294,7 +294,12 @@ def _attempt(verify: Any) -> None:  # noqa: ANN401 - a callable without argument
         raise InvalidSignatureError(f"the signature cannot be of this key: {error}") from error
 
 
-def _hash(name: str) -> hashes.HashAlgorithm:
+def hash_object(name: str) -> hashes.HashAlgorithm:
+    """Return the library's object for a hash of the algorithm table.
+
+    Raises:
+        UnsupportedAlgorithmError: it has none that signatures use.
+    """
     if name not in _HASHES:
         raise UnsupportedAlgorithmError(f"signatures over {name or 'no hash'!r} cannot be verified here")
     return _HASHES[name]
@@ -304,7 +309,7 @@ def _padding(algorithm: str, hash_name: str, salt_length: int | None, mgf_hash: 
     if algorithm != "rsa-pss":
         return padding.PKCS1v15()
     salt = padding.PSS.AUTO if salt_length is None else salt_length
-    return padding.PSS(padding.MGF1(_hash(mgf_hash or hash_name)), salt)
+    return padding.PSS(padding.MGF1(hash_object(mgf_hash or hash_name)), salt)
 
 
 def ecdsa_der(raw: bytes, *, little_endian: bool = False) -> bytes:
@@ -320,6 +325,11 @@ def ecdsa_der(raw: bytes, *, little_endian: bool = False) -> bytes:
         raise FormatError(f"r || s has two equal halves, here are {len(raw)} bytes", field="ECDSA signature")
     order = "little" if little_endian else "big"
     return encode_dss_signature(int.from_bytes(raw[:half], order), int.from_bytes(raw[half:], order))  # type: ignore[arg-type]
+
+
+def ecdsa_signature(r: int, s: int) -> bytes:
+    """Return the DER form (RFC 3279 2.2.3) of an ECDSA signature of two numbers."""
+    return bytes(encode_dss_signature(r, s))
 
 
 def ecdsa_raw(der: bytes, size: int) -> bytes:

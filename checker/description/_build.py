@@ -167,10 +167,12 @@ def attestations(at: Cursor) -> tuple[AttestationRef, ...]:
         AttestationRef(
             file=item.at("file").ref(),
             place=item.place,
-            proves=item.text("proves"),
+            proves=item.texts("proves"),
             kind=item.text("kind", "auto"),
             root=item.file_at("root"),
-            nonce=item.text("nonce"),
+            nonce=item.text("nonce").lower(),
+            target=item.text("target"),
+            companions=item.files_by_name("companions"),
         )
         for item in at.each("attestations")
     )

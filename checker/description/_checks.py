@@ -23,6 +23,8 @@ def check_device(device: Cursor, keys: tuple[Cursor, ...] | None) -> None:
             _known(item, "image_key", known, "key of the inventory")
     for item in keys or ():
         _in_order(item, "created", "activated", "expires")
+    for item in device.each("attestations"):
+        _known(item, "target", _targets(device), "hardware target of the device")
     _steps(device, device)
     _unique(tuple(device.each("documents")), "id")
 
@@ -44,7 +46,7 @@ def check_update(update: Cursor, device: Cursor, keys: tuple[Cursor, ...] | None
     _unique(tuple(update.each("endpoints")), "id", "url")
     _unique(tuple(update.each("logs")), "file")
     _unique((*device.each("documents"), *update.each("documents")), "id")
-    for item in artifacts:
+    for item in (*artifacts, *update.each("attestations")):
         _known(item, "target", _targets(device), "hardware target of the device")
     devices = [item.text("device") for item in (*artifacts, *(keys or ())) if "device" in item]
     if devices:

@@ -139,10 +139,12 @@ class AttestationRef:
 
     file: FileRef
     place: Place
-    proves: str
+    proves: tuple[str, ...]
     kind: str = "auto"
     root: FileRef | None = None
-    nonce: str = ""
+    nonce: str = ""  # hexadecimal
+    target: str = ""  # the hardware target that it speaks of
+    companions: Mapping[str, FileRef] = field(default_factory=dict)  # further files, by the kind's names for them
 
 
 @dataclass(frozen=True, kw_only=True)

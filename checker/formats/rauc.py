@@ -23,6 +23,7 @@ from checker.formats import _common as common
 from checker.formats import _verity
 from checker.formats._rauc_content import SQUASHFS, Content, Slots, View, open_payload, read_content
 from checker.formats._rauc_content import WEAKNESSES as CONTENT_WEAKNESSES
+from checker.formats._rauc_layout import SIZE_FIELD, BundleLayout, read_layout
 from checker.formats._rauc_manifest import MANIFEST, MAX_SIZE, Manifest, looks_like_manifest, read_manifest
 from checker.formats.contract import Context, Format, Parse
 from checker.io.digests import DigestRequest, supported
@@ -53,15 +54,8 @@ WEAKNESSES: Final = (
     common.PRE_STANDARD_KEM,
 )
 SIGNATURE: Final = "signature"  # the companion that makes a file one with a detached signature
-SIZE_FIELD: Final = 8  # bytes, big-endian
 PURPOSE: Final = "code-signing"  # stands for emailProtection too, RAUC's default (OpenSSL's "smimesign")
 _TRANSPORT: Final = "rsa-pkcs1v15-transport"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Layout:
-    payload: Span
-    message: Span
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +73,7 @@ class _Bundle(common.Signed):
     """Everything about the bundle that the verdicts are made of."""
 
     source: Source
-    layout: _Layout
+    layout: BundleLayout
     opened: _Opened
     manifest: Manifest | None  # of the CMS message or of the squashfs; None where neither could be read
     view: View
@@ -120,24 +114,14 @@ def _is_bundle(source: Source) -> bool:
     return size > 0 and start >= 0 and looks_like_cms(source.read(start, min(size, 32)))
 
 
-def _layout(source: Source) -> _Layout:
-    tail = Reader(source, max(0, source.size - SIZE_FIELD))
-    size = tail.integer(SIZE_FIELD, "size of the CMS message", "big")
-    end = source.size - SIZE_FIELD
-    if not 0 < size < end:
-        text = f"the CMS message is said to have {size} bytes, the bundle has {end} before this field"
-        raise FormatError(text, offset=end, field="size of the CMS message")
-    return _Layout(payload=Span(0, end - size), message=Span(end - size, end))
-
-
-def _data(layout: _Layout, manifest: Manifest | None) -> Span:
+def _data(layout: BundleLayout, manifest: Manifest | None) -> Span:
     return Span(layout.payload.start, layout.payload.end - (manifest.verity_size if manifest else 0))
 
 
 def _parse(source: Source, context: Context) -> Parse:
     if looks_like_manifest(source) and not _is_bundle(source):
         return _alone(source)
-    layout = _layout(source)
+    layout = read_layout(source)
     data = Reader(source, layout.message.start, layout.message.end).take(layout.message.size, "CMS message")
     opened = _open(data, context)
     message = opened.message
@@ -182,7 +166,7 @@ def _open(data: bytes, context: Context) -> _Opened:
     return _Opened(message=message, envelope=used, recipients=inside.recipients)
 
 
-def _manifest(content: bytes, layout: _Layout) -> Manifest:
+def _manifest(content: bytes, layout: BundleLayout) -> Manifest:
     manifest = read_manifest(content)
     if manifest.format == "plain":
         raise FormatError("a message that carries the manifest needs the bundle format verity or crypt", field=MANIFEST)
@@ -195,14 +179,14 @@ def _manifest(content: bytes, layout: _Layout) -> Manifest:
     return manifest
 
 
-def _tree(source: Source, layout: _Layout, manifest: Manifest | None) -> _verity.Tree | None:
+def _tree(source: Source, layout: BundleLayout, manifest: Manifest | None) -> _verity.Tree | None:
     if manifest is None:
         return None
     data = Span(layout.payload.start, layout.payload.end - manifest.verity_size)
     return _verity.plan(source, data, manifest.verity_salt)
 
 
-def _requests(source: Source, layout: _Layout, message: SignedMessage | None) -> dict[str, DigestRequest]:
+def _requests(source: Source, layout: BundleLayout, message: SignedMessage | None) -> dict[str, DigestRequest]:
     """Return the digests over the payload that a detached signature asks for."""
     if message is None or not message.detached:
         return {}
@@ -214,7 +198,7 @@ def _requests(source: Source, layout: _Layout, message: SignedMessage | None) ->
 
 
 def _signatures(
-    layout: _Layout, opened: _Opened, digests: Mapping[str, bytes], context: Context
+    layout: BundleLayout, opened: _Opened, digests: Mapping[str, bytes], context: Context
 ) -> tuple[Signature, ...]:
     message = opened.message
     if message is None:

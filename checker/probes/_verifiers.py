@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from checker.description.model import ArtifactRef, Command, Description, Target
-from checker.errors import InputError
+from checker.crypto.staging import Signer, Staging, read_signer
+from checker.description.model import ArtifactRef, Command, Description, SignerRef, Target
+from checker.errors import CryptoError, InputError
 from checker.io.files import Files
 from checker.io.folders import FolderSource
+from checker.io.limits import MAX_KEY_FILE
 from checker.model.artifact import Artifact, Source
 from checker.model.subject import Subject, SubjectKind
 from checker.model.terms import Reason
@@ -111,7 +113,28 @@ def jobs(place: Place, description: Description, opened: Sequence[Opened], files
         return faults[0] if faults else _nothing(place, unit)
     first = current[0].ref
     genuine = [item for item in current if item.ref is first]
-    return tuple(_job(item, [other for other in items if other.member == item.member]) for item in genuine)
+    lent = _staging(description, files)
+    if isinstance(lent, NoJob):
+        return lent
+    return tuple(_job(item, [other for other in items if other.member == item.member], lent) for item in genuine)
+
+
+def _staging(description: Description, files: Files) -> Staging | NoJob:
+    """Return the keys that the description lends, or why they cannot be used; no key's content is ever in the text."""
+    ref = description.staging
+    try:
+        return Staging(
+            signer=_lent(ref.signer, files), authority=_lent(ref.authority, files), revoked=_lent(ref.revoked, files)
+        )
+    except (InputError, CryptoError) as error:
+        return NoJob(Reason.NO_KEY, f"a staging key cannot be used: {error}")
+
+
+def _lent(ref: SignerRef | None, files: Files) -> Signer | None:
+    if ref is None:
+        return None
+    certificates = files.read(path_of(ref.certificate), MAX_KEY_FILE) if ref.certificate else b""
+    return read_signer(files.read(path_of(ref.key), MAX_KEY_FILE), certificates, ref.key.path)
 
 
 def _nothing(place: Place, unit: str) -> NoJob:
@@ -177,7 +200,7 @@ def _files(ref: ArtifactRef, files: Files) -> dict[str, Source]:
     return found
 
 
-def _job(item: _Item, all_of_it: Sequence[_Item]) -> Job:
+def _job(item: _Item, all_of_it: Sequence[_Item], staging: Staging) -> Job:
     others = tuple(
         Other(id=other.id, device=other.ref.device, release=other.ref.release, version=_version(other.artifact))
         for other in all_of_it
@@ -190,6 +213,7 @@ def _job(item: _Item, all_of_it: Sequence[_Item]) -> Job:
         device=item.ref.device,
         release=item.ref.release,
         others=others,
+        staging=staging,
         random=seeded(sha256(item.artifact.sha256.encode()).digest()),
     )
     return Job(ref=item.ref, genuine=genuine, pool={other.id: other.files for other in all_of_it})

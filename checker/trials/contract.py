@@ -96,6 +96,7 @@ class Offer:
     instead: str = ""  # the id of another artifact of the description, offered whole with its companions
     after: str = ""  # the id of an artifact that is installed first ("" for a device as it was)
     or_nothing: bool = False  # accepting it is as good as refusing it, where nothing changes by it (T14)
+    control: bool = False  # shows that a key is trusted; proves nothing itself, and what follows a refused one neither
     spoil: Spoil | None = None  # what is done to the installed file, after which the boot is asked to refuse (T30, T35)
     needs: str = ""
 
@@ -136,6 +137,7 @@ class Part:
     name: str
     span: Span
     file: str = ARTIFACT
+    value: bytes = field(default=b"", repr=False)  # decoded, where the range holds it in an encoding (base64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,16 +150,30 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Body:
-    """The parts of one genuine artifact. What a format cannot have is empty or None, with the reason in `notes`."""
+    """The parts of one genuine artifact. What a format cannot have is empty or None, with the reason in `notes`.
+
+    Parts of one name belong together: they are changed at once. `with_value` takes signature values and every part that
+    has a `value`.
+    """
 
     payload: tuple[Part, ...] = ()  # what will be installed (T01)
     metadata: tuple[Part, ...] = ()  # signed fields that steer the install (T02)
     signatures: tuple[Part, ...] = ()  # signature values, at their exact bytes (T06)
     cipher: tuple[Part, ...] = ()  # named ciphertext, tag, nonce, wrapped key … (T26)
     direct: bool = False  # the signature is over the payload itself, so a changed payload is a wrong signature
+    tagged: bool = False  # the ciphertext has a tag of its own (AEAD, CMAC)
+    outer: bool = False  # something authentic covers the ciphertext, and may well be checked before the tag
     stripped: Change | None = None  # without any signature (T05)
     with_value: Callable[[Part, bytes], Change] | None = None  # another signature value of any length (T06)
+    repaired: Callable[[Change], Change] | None = None  # unkeyed sums of the container fitted to changed bytes (T01)
+    algorithms: Mapping[str, Change] = field(default_factory=dict)  # by what the algorithm field says then (T06)
     signed_by: Callable[[Signer], Change] | None = None  # signed again by somebody else (T07 … T12)
+    resigned: Callable[[Signer, Change], Change] | None = None  # something changed, then signed again (T26)
+    weakly: Callable[[Signer, str], Change] | None = None  # signed again over another digest, by its id (T12)
+    certificates: tuple[bytes, ...] = field(default=(), repr=False)  # the signer's path in DER, leaf first, if any
+    downgraded: Mapping[str, Change] = field(default_factory=dict)  # a hybrid's other half left out, by which (T12)
+    malformed: Mapping[str, Change] = field(default_factory=dict)  # structures broken in one way each, by how (T38)
+    oversized: Mapping[str, Change] = field(default_factory=dict)  # more than is declared or borne, by how (T25)
     notes: Mapping[str, str] = field(default_factory=dict)  # by field: why it is empty
 
 

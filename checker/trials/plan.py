@@ -81,7 +81,7 @@ def trials(bench: Bench, groups: Iterable[Mutation] | None = None) -> Iterator[T
         after = session.control(f"after {', '.join(group.tests)}")
         yield after
         holds = before.as_expected and after.as_expected
-        yield from (_worth(offer, seen, holds=holds) for offer, seen in zip(offers, made, strict=True))
+        yield from _all_worth(offers, made, holds=holds)
         before = after
 
 
@@ -192,6 +192,23 @@ class _Session:
         self.timeouts += answer.outcome is Outcome.TIMEOUT
         good = answer.outcome is Outcome.ACCEPTED
         return Tried(test=CONTROL, variant=variant, expected=Outcome.ACCEPTED, answer=answer, as_expected=good)
+
+
+def _all_worth(offers: Iterable[Offer], made: Iterable[_Made], *, holds: bool) -> Iterator[Tried]:
+    """Yield what each offer of a group is worth.
+
+    A control of the group (a staging key is trusted) is no test: it would be an accepted offer where refusals are
+    asked for. If it fails, that is told, and what follows it up to the next control proves nothing.
+    """
+    trusted = True
+    for offer, seen in zip(offers, made, strict=True):
+        if not offer.control:
+            yield _worth(offer, seen, holds=holds and trusted)
+            continue
+        words = seen.answer.words or seen.answer.outcome.value if isinstance(seen, Seen) else seen[1]
+        trusted = isinstance(seen, Seen) and seen.answer.outcome is Outcome.ACCEPTED
+        if not trusted:
+            yield _untried(offer.test, offer.variant, Reason.NOT_RUN, f"it had to be accepted: {words}")
 
 
 def _worth(offer: Offer, made: _Made, *, holds: bool) -> Tried:

@@ -1,1 +1,1 @@
-"""Where the parts of each format lie: one module per format, with `ANATOMY = Anatomy(…)`."""
+"""Where the parts of each format lie, and how it is signed again: one module per format, found by looking here."""

@@ -1,0 +1,64 @@
+"""Raw signature files: the bytes of one signature, as they are or in base64, which name neither scheme nor key.
+
+Scheme and encoding are those by which the genuine signature was verified; while no declared key fits, they are not
+known, and nothing is signed again.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Final
+
+from checker.crypto.signatures import Scheme
+from checker.crypto.signing import fits, sign, usual_scheme
+from checker.crypto.staging import Signer
+from checker.formats._raw_signature import from_base64
+from checker.io.limits import MAX_HEADER
+from checker.model.artifact import Signature, Span
+from checker.model.terms import Outcome
+from checker.trials._edits import changed_source, whole
+from checker.trials.contract import ARTIFACT, Body, Change, Content, Genuine, Part
+
+VALUE: Final = "signature value"
+_FIXED: Final = "r||s"
+_UNKNOWN: Final = "no declared key verifies the genuine signature, so its scheme is not known"
+
+
+def read(genuine: Genuine, file: str, *, payload: tuple[Part, ...], name: str = ARTIFACT) -> Body:
+    """Return the parts of `file`, a raw signature over the whole file of that name."""
+    source = genuine.files[file]
+    data = source.read(0, MAX_HEADER)
+    inner = from_base64(data)
+
+    def write(value: bytes) -> Change:
+        return Change(changed={file: Content.whole(value if inner is None else base64.b64encode(value) + b"\n")})
+
+    def signed(signer: Signer, change: Change) -> Change:
+        message = whole(changed_source(genuine, name, change))
+        value = sign(signer, message, scheme_of(found, signer), fixed=_FIXED in found.encoding)
+        return Change(changed={**change.changed, **write(value).changed}, without=change.without)
+
+    found = genuine.artifact.signatures[0] if genuine.artifact.signatures else Signature(outcome=Outcome.ABSENT)
+    known = bool(found.algorithm)
+    return Body(
+        payload=payload,
+        signatures=(Part(name=VALUE, span=Span(0, source.size), file=file, value=inner or b""),),
+        direct=True,
+        stripped=Change(without=frozenset({file})),
+        with_value=lambda _, value: write(value),
+        signed_by=(lambda signer: signed(signer, Change())) if known else None,
+        resigned=signed if known else None,
+        notes={
+            "metadata": "a raw signature has no fields",
+            "weakly": "a raw signature names no digest",
+            "algorithms": "a raw signature names no algorithm",
+            **({} if known else {"signed_by": _UNKNOWN, "resigned": _UNKNOWN}),
+        },
+    )
+
+
+def scheme_of(found: Signature, signer: Signer) -> Scheme:
+    """Return the scheme of the genuine signature where the signer's key is of its kind, else the usual one."""
+    if fits(signer, found.algorithm):
+        return Scheme(algorithm=found.algorithm, hash=found.hash)
+    return usual_scheme(signer)
