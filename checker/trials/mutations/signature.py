@@ -56,7 +56,7 @@ def _damaged(genuine: Genuine, body: Body, part: Part) -> Iterator[Offer]:
         "empty": (b"", _SHAPE),
         "all zero": (bytes(len(old)), _SHAPE if encoded else _SIGNATURE),
         "random": (_random(genuine, old), _SIGNATURE),
-        "too long": (old + genuine.random(_LONGER), _SHAPE),
+        **({} if body.padded else {"too long": (old + genuine.random(_LONGER), _SHAPE)}),
         **({"ECDSA with r = s = 0": (ecdsa_der(bytes(len(old) // 2 * 2)), _SHAPE)} if encoded else {}),
     }
     for words, (value, causes) in variants.items():
