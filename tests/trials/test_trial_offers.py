@@ -47,7 +47,7 @@ def test_one_bit_is_changed_and_nothing_else(case: Case, mutation: str) -> None:
         assert offered.keys() == genuine.keys()
         changed = [name for name in genuine if offered[name] != genuine[name]]
         assert len(changed) == 1, offer.variant
-        if mutation == "payload":
+        if mutation == "payload" and not any(part.value for part in body.payload):  # those are packed again
             every = trial_kit.differences(genuine[changed[0]], offered[changed[0]])
             places = [at for at in every if any(part.span.start <= at < part.span.end for part in body.payload)]
             assert len(places) == 1, offer.variant
