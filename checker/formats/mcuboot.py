@@ -286,6 +286,8 @@ def _try(key: PublicKey, layout: Layout, view: _View, tlv: Tlv, *, pure: bool) -
     if tlv.type == mcu.ED25519:
         return common.check_message(key, "ed25519", "", view.digests[name], tlv.data)
     data = tlv.data[: tlv.data[1] + 2] if tlv.type in mcu.ECDSA_KINDS and len(tlv.data) > 1 else tlv.data
+    if tlv.data[len(data) :].strip(b"\0"):
+        return Outcome.INVALID, "bytes other than zeros, with which imgtool pads it, follow the signature"
     salt = PSS_SALT if tlv.type in {mcu.RSA2048, mcu.RSA3072} else None
     return common.check_digest(key, mcu.SIGNATURES[tlv.type], name, view.digests[name], data, salt)
 

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from checker.trials.contract import Answer, Cause, Outcome, Run
+from checker.trials.words import ABSENT
 
 _MAX_WORDS: Final = 200  # characters of a verifier's words that go into a record
-_MAX_LINE: Final = 200  # characters of a line that a description's pattern is held against
+_MAX_LINE: Final = 200  # characters of a line that a pattern is held against
 _MAX_LINES: Final = 200  # lines of that, the last ones
 _SHELL: Final = 128  # a shell exits with 128 + the number of the signal that ended its command
 _FATAL: Final = {
@@ -32,6 +33,24 @@ _BREAKDOWN: Final = re.compile(
 Pattern = tuple[re.Pattern[str], Cause]
 
 
+def said(*pairs: tuple[str, Cause]) -> tuple[Pattern, ...]:
+    """Return patterns in order, each over one line, without regard to case."""
+    return tuple((re.compile(pattern, re.IGNORECASE), cause) for pattern, cause in pairs)
+
+
+# A companion that was left out is offered under such a name (`words.ABSENT`): the tool says that it is not there.
+MISSING: Final = said((rf"{ABSENT}-signature", Cause.SIGNATURE))
+# OpenSSL's own words for certificates and CMS messages (X509_verify_cert_error_string, crypto/cms/cms_err.c).
+OPENSSL: Final = said(
+    (r"certificate has expired|certificate is not yet valid", Cause.TIME),
+    (r": ?Verify error: ", Cause.KEY),
+    (r"invalid certificate", Cause.KEY),
+    (r"no signers|no content signers|content type not signed data", Cause.SIGNATURE),
+    (r"content verify error", Cause.DIGEST),
+    (r":(?:verification failure|bad signature)", Cause.SIGNATURE),
+)
+
+
 def broken(run: Run) -> Answer | None:
     """Return the answer of a process that did not end properly, or None where it did."""
     if run.timed_out or run.signal == signal.SIGXCPU:
@@ -45,11 +64,14 @@ def broken(run: Run) -> Answer | None:
     return None
 
 
-def judged(run: Run, patterns: Iterable[Pattern]) -> Answer:
-    """Return the answer of a tool that exits with 0 when it accepts; the first pattern that matches says why not."""
+def judged(run: Run, patterns: Iterable[Pattern], *, accepted: bool | None = None) -> Answer:
+    """Return the answer of a tool; the first pattern that matches says why it refused.
+
+    It accepts by exit status 0, where `accepted` does not say it by other means.
+    """
     if found := broken(run):
         return found
-    if run.exit_code == 0:
+    if run.exit_code == 0 if accepted is None else accepted:
         return Answer(outcome=Outcome.ACCEPTED)
     cause, words = why(run.output, patterns)
     return Answer(outcome=Outcome.REFUSED, cause=cause, words=words or f"exit status {run.exit_code}")
@@ -63,11 +85,6 @@ def why(output: str, patterns: Iterable[Pattern]) -> tuple[Cause, str]:
             if pattern.search(line):
                 return cause, shortened(line)
     return Cause.UNSAID, shortened(lines[-1]) if lines else ""
-
-
-def said(*pairs: tuple[str, Cause]) -> tuple[Pattern, ...]:
-    """Return patterns in order, each over one line, without regard to case."""
-    return tuple((re.compile(pattern, re.IGNORECASE), cause) for pattern, cause in pairs)
 
 
 def _line_at(text: str, offset: int) -> str:

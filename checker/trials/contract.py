@@ -159,6 +159,8 @@ class Body:
     payload: tuple[Part, ...] = ()  # what will be installed (T01)
     metadata: tuple[Part, ...] = ()  # signed fields that steer the install (T02)
     signatures: tuple[Part, ...] = ()  # signature values, at their exact bytes (T06)
+    padded: bool = False  # bytes behind a signature value are padding by the format's rule, so "too long" is no fault
+    fixed: bool = False  # signature values have one length in this format: none is empty or too long
     cipher: tuple[Part, ...] = ()  # named ciphertext, tag, nonce, wrapped key … (T26)
     direct: bool = False  # the signature is over the payload itself, so a changed payload is a wrong signature
     tagged: bool = False  # the ciphertext has a tag of its own (AEAD, CMAC)

@@ -46,6 +46,11 @@ def mutations() -> tuple[Mutation, ...]:
     return tuple(sorted(discover(_MUTATIONS, "MUTATION", Mutation), key=lambda item: (item.tests, item.id)))
 
 
+def anatomies() -> tuple[Anatomy, ...]:
+    """Return all anatomies, sorted by id."""
+    return discover(_ANATOMIES, "ANATOMY", Anatomy)
+
+
 def tests() -> frozenset[str]:
     """Return every test that some mutation prepares, and the control."""
     return frozenset({CONTROL, *(test for item in mutations() for test in item.tests)})

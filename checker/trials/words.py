@@ -27,7 +27,7 @@ def fill(words: Iterable[str], place: Place) -> list[str]:
 def _word(word: str, place: Place) -> str:
     if _HOLE.search(word):
         return _HOLE.sub(lambda hole: _put(hole[1], place), word)
-    return str(path) if (path := named(word, place.base)) else word
+    return str(found) if (found := named(word, place.base)) else word
 
 
 def _put(name: str, place: Place) -> str:
@@ -35,6 +35,11 @@ def _put(name: str, place: Place) -> str:
         return sys.executable
     if name == STATE and place.state is not None:
         return str(place.state)
+    return path(place, name)
+
+
+def path(place: Place, name: str) -> str:
+    """Return the path of an offered file, or one where nothing is if it was left out."""
     return str(place.files.get(name) or place.folder / f"{ABSENT}-{name}")
 
 
@@ -43,8 +48,8 @@ def named(word: str, base: Path) -> Path | None:
     if not word or Path(word).is_absolute() or word.startswith("-"):
         return None
     try:
-        path = base / word
-        there = path.exists() and path.resolve().is_relative_to(base.resolve())
+        found = base / word
+        there = found.exists() and found.resolve().is_relative_to(base.resolve())
     except (OSError, ValueError, RuntimeError):
         return None
-    return path.absolute() if there else None
+    return found.absolute() if there else None

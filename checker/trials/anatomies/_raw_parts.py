@@ -10,7 +10,7 @@ import base64
 from typing import Final
 
 from checker.crypto.signatures import Scheme
-from checker.crypto.signing import fits, sign, usual_scheme
+from checker.crypto.signing import Message, fits, sign, usual_scheme
 from checker.crypto.staging import Signer
 from checker.formats._raw_signature import from_base64
 from checker.io.limits import MAX_HEADER
@@ -35,7 +35,7 @@ def read(genuine: Genuine, file: str, *, payload: tuple[Part, ...], name: str = 
 
     def signed(signer: Signer, change: Change) -> Change:
         message = whole(changed_source(genuine, name, change))
-        value = sign(signer, message, scheme_of(found, signer), fixed=_FIXED in found.encoding)
+        value = value_of(found, signer, message)
         return Change(changed={**change.changed, **write(value).changed}, without=change.without)
 
     found = genuine.artifact.signatures[0] if genuine.artifact.signatures else Signature(outcome=Outcome.ABSENT)
@@ -57,8 +57,12 @@ def read(genuine: Genuine, file: str, *, payload: tuple[Part, ...], name: str = 
     )
 
 
-def scheme_of(found: Signature, signer: Signer) -> Scheme:
-    """Return the scheme of the genuine signature where the signer's key is of its kind, else the usual one."""
-    if fits(signer, found.algorithm):
-        return Scheme(algorithm=found.algorithm, hash=found.hash)
-    return usual_scheme(signer)
+def value_of(found: Signature, signer: Signer, message: Message) -> bytes:
+    """Return a signature in the scheme and encoding of the genuine one, or in the usual scheme of another kind of key.
+
+    Raises:
+        UnsupportedAlgorithmError: the key cannot sign so.
+    """
+    known = Scheme(algorithm=found.algorithm, hash=found.hash)
+    scheme = known if fits(signer, found.algorithm) else usual_scheme(signer)
+    return sign(signer, message, scheme, fixed=_FIXED in found.encoding)

@@ -14,7 +14,7 @@ from typing import Final
 
 from checker.crypto.cms import looks_like_cms
 from checker.crypto.cms_layout import layout
-from checker.crypto.signing import Message, sign
+from checker.crypto.signing import Message
 from checker.crypto.staging import Signer
 from checker.errors import FormatError
 from checker.formats._cpio import Archive, Member, read_archive
@@ -28,7 +28,7 @@ from checker.model.terms import Outcome
 from checker.trials._edits import changed_source, patched, then
 from checker.trials.anatomies._cms_parts import CmsParts
 from checker.trials.anatomies._cpio_edit import size_field, with_members, with_sums
-from checker.trials.anatomies._raw_parts import scheme_of
+from checker.trials.anatomies._raw_parts import value_of
 from checker.trials.anatomies._texts import NESTED, quoted
 from checker.trials.contract import ARTIFACT, Anatomy, Body, Change, Content, Genuine, Part
 
@@ -163,7 +163,7 @@ def _raw(genuine: Genuine, image: _Image, body: Body, member: Member) -> Body:
     found = genuine.artifact.signatures[0] if genuine.artifact.signatures else Signature(outcome=Outcome.ABSENT)
 
     def signed(signer: Signer, change: Change) -> Change:
-        return _again(genuine, change, lambda text: sign(signer, text, scheme_of(found, signer)))
+        return _again(genuine, change, lambda text: value_of(found, signer, text))
 
     known = bool(found.algorithm)
     why = "no declared key verifies the genuine signature, so its scheme is not known"

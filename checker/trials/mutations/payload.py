@@ -32,13 +32,17 @@ def _of(genuine: Genuine, body: Body, name: str, parts: list[Part]) -> Iterator[
     first, last = parts[0], parts[-1]
     middle = parts[len(parts) // 2]
     places = {
-        (first.file, first.span.start): ("first", first, 0),
-        (middle.file, middle.span.start + middle.span.size // 2): ("middle", middle, middle.span.size // 2),
-        (last.file, last.span.end - 1): ("last", last, last.span.size - 1),
+        (first.file, first.span.start, 0): ("first", first, 0),
+        (middle.file, middle.span.start, _size(middle) // 2): ("middle", middle, _size(middle) // 2),
+        (last.file, last.span.start, _size(last) - 1): ("last", last, _size(last) - 1),
     }
     for where, part, at in places.values():
         variant = f"one bit of the {where} byte of {name}"
         yield made(TEST, variant, causes(body), lambda part=part, at=at: flipped(genuine, body, [part], at))  # type: ignore[misc]
+
+
+def _size(part: Part) -> int:
+    return len(part.value) or part.span.size
 
 
 def causes(body: Body) -> frozenset[Cause]:

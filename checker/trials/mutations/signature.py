@@ -53,10 +53,10 @@ def _damaged(genuine: Genuine, body: Body, part: Part) -> Iterator[Offer]:
     old = part.value or genuine.files[part.file].read(part.span.start, min(part.span.size, _MAX_VALUE))
     encoded = _is_ecdsa_der(old)
     variants = {
-        "empty": (b"", _SHAPE),
+        **({} if body.fixed else {"empty": (b"", _SHAPE)}),
         "all zero": (bytes(len(old)), _SHAPE if encoded else _SIGNATURE),
         "random": (_random(genuine, old), _SIGNATURE),
-        "too long": (old + genuine.random(_LONGER), _SHAPE),
+        **({} if body.padded or body.fixed else {"too long": (old + genuine.random(_LONGER), _SHAPE)}),
         **({"ECDSA with r = s = 0": (ecdsa_der(bytes(len(old) // 2 * 2)), _SHAPE)} if encoded else {}),
     }
     for words, (value, causes) in variants.items():
