@@ -7,7 +7,7 @@ import re
 import pytest
 
 from checker.discovery import module_names
-from checker.errors import FormatError
+from checker.errors import FormatError, OtauditError
 from checker.trials.contract import ARTIFACT, Offer, Outcome
 from tests.formats import samples
 from tests.trials import trial_kit
@@ -20,6 +20,8 @@ SUM = 33  # bytes: 8 digits of a sum in cpio, checksum and SHA-256 of ESP-IDF
 WHOLE = {"detached/good/signify-embedded.bin", "detached/good/clearsigned.bin"} | {
     f"esp_idf/good/encrypted-{kind}.bin" for kind in ("esp32", "xts-128", "xts-256")
 }
+# These are encrypted and not signed: what a changed one must not do is to decrypt.
+ENCRYPTED = {f"cose/good/{name}.cose" for name in ("encrypted", "encrypted-ecdh-es", "encryption-info")}
 CASES = [(name, good) for name in FORMATS for good in trial_kit.good_samples(name) if f"{name}/{good}" not in WHOLE]
 
 
@@ -29,7 +31,17 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 def test_the_genuine_artifact_is_believed(case: Case) -> None:
+    if case.name in ENCRYPTED:
+        assert case.artifact.encryption[0].decrypted is True
+        return
     assert case.believed(Offer(test="T00", variant="genuine"))
+
+
+def decrypts(case: Case, offer: Offer) -> bool:
+    try:
+        return case.opened(offer).encryption[0].decrypted is True
+    except OtauditError:
+        return False
 
 
 @pytest.mark.parametrize("name", sorted(WHOLE))
@@ -42,8 +54,11 @@ def test_what_is_not_taken_apart_says_so(name: str) -> None:
 @pytest.mark.parametrize("mutation", K0)
 def test_no_offer_that_must_be_refused_is_believed_by_our_own_parser(case: Case, mutation: str) -> None:
     for offer in case.offers(mutation):
-        if not offer.needs:
-            assert case.believed(offer) is (offer.expected is Outcome.ACCEPTED), offer.variant
+        if offer.needs:
+            continue
+        assert case.believed(offer) is (offer.expected is Outcome.ACCEPTED), offer.variant
+        if case.name in ENCRYPTED:
+            assert not decrypts(case, offer), offer.variant
 
 
 @pytest.mark.parametrize("mutation", ["payload", "metadata", "ciphertext"])

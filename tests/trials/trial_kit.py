@@ -17,7 +17,7 @@ from checker.formats._open import open_artifact
 from checker.formats.contract import Context
 from checker.io.folders import FolderSource
 from checker.io.sources import BytesSource
-from checker.model.artifact import Artifact, Source, Span
+from checker.model.artifact import Artifact, DigestCheck, Source, Span
 from checker.model.terms import Outcome as Verdict
 from checker.trials._edits import chunks
 from checker.trials.contract import ARTIFACT, Anatomy, Body, Content, Genuine, Mutation, Offer
@@ -94,11 +94,14 @@ class Case:
 def believed(artifact: Artifact) -> bool:
     """Return whether an artifact has a valid signature that reaches everything, and nothing that contradicts it."""
     valid = any(item.outcome is Verdict.VALID for item in artifact.signatures)
-    broken = [item for item in artifact.digests if item.matches is False]
-    broken += [item for image in artifact.images for item in image.digests if item.matches is False]
+    broken = [item for inner in artifact.walk() for item in _checks(inner) if item.matches is False]
     ciphers = [*artifact.encryption, *(image.encryption for image in artifact.images)]
     undecrypted = any(item.decrypted is False for item in ciphers)
     return valid and not artifact.coverage.uncovered and not broken and not undecrypted
+
+
+def _checks(artifact: Artifact) -> list[DigestCheck]:
+    return [*artifact.digests, *(item for image in artifact.images for item in image.digests)]
 
 
 def of_sample(format_folder: str, name: str) -> Case:
