@@ -14,6 +14,7 @@ LAYERS = (
     {"crypto", "description"},
     {"transport"},
     {"formats"},
+    {"trials"},
     {"probes"},
     {"rules"},
     {"assessment"},
