@@ -189,6 +189,7 @@ def statement(
         genuine=token.voucher.genuine and not own,
         fresh=not stale,
         key=bound.key,
+        signer=token.voucher.signer,
         # Claims are made by the root of trust; a nonce is chosen by whoever asks for the token, so it names a key and
         # says nothing of where the key is.
         non_exportable=secure if bound.by_claim else None,
