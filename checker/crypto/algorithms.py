@@ -11,12 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import yaml
-
-from checker import resources
+from checker.crypto import _tables
 from checker.errors import UnsupportedAlgorithmError
 
-RULE_SET: Final = "ntia-2017"
 # SP 800-57pt1r5 table 2: least modulus or prime size in bits, and the security strength that it gives.
 _MODULUS_STRENGTH: Final = ((15360, 256), (7680, 192), (3072, 128), (2048, 112), (1024, 80))
 _MAX_STRENGTH: Final = 256
@@ -86,7 +83,7 @@ class HashFacts:
 @functools.cache
 def table() -> Mapping[str, Algorithm]:
     """Return the whole table by id, in the order of the file."""
-    raw = yaml.load(resources.read("rules", RULE_SET, "algorithms.yaml"), Loader=yaml.CSafeLoader)
+    raw = _tables.read("algorithms")
     sources = {name: str(item["checked"]) for name, item in raw["sources"].items()}
     return {item["id"]: _algorithm(item, sources) for item in raw["algorithms"]}
 

@@ -12,18 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-import yaml
 from asn1crypto import core, x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from checker import resources
-from checker.crypto import _asn1
-from checker.crypto.algorithms import RULE_SET, by_oid, key_strength
+from checker.crypto import _asn1, _tables
 from checker.crypto.algorithms import algorithm as table_line
+from checker.crypto.algorithms import by_oid, key_strength
 from checker.errors import FormatError, KeyMaterialError, UnsupportedAlgorithmError
 from checker.io.limits import MAX_KEY_FILE
-from checker.model.artifact import KeyFacts
+from checker.model.keys import KeyFacts
 
 RSA_OID: Final = "1.2.840.113549.1.1.1"
 EC_OID: Final = "1.2.840.10045.2.1"
@@ -302,7 +300,7 @@ def _load(spki: bytes, oid: str, algorithm: str, content: bytes) -> Any:  # noqa
 
 @functools.cache
 def _published() -> Mapping[str, str]:
-    raw = yaml.load(resources.read("rules", RULE_SET, "published-keys.yaml"), Loader=yaml.CSafeLoader)
+    raw = _tables.read("published-keys")
     return {str(item["spki_sha256"]): f"{item['title']} ({item['source']})" for item in raw["keys"]}
 
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from checker.model.artifact import CertificateFacts, ChainFacts
+from checker.model.keys import CertificateFacts, ChainFacts
 
 TLS_VERSIONS: Final = ("SSLv3", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 DTLS_VERSIONS: Final = ("DTLSv1.0", "DTLSv1.2")  # DTLS 1.3: no stack in reach speaks it, so it is never asked
