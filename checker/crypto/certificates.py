@@ -12,9 +12,9 @@ from asn1crypto import algos, crl, x509
 from checker.crypto import _asn1
 from checker.crypto.algorithms import by_oid, signature_by_oid
 from checker.crypto.keys import PublicKey, from_spki
-from checker.crypto.signatures import INNER_HASH, Scheme
+from checker.crypto.schemes import INNER_HASH, Scheme
 from checker.errors import FormatError, UnsupportedAlgorithmError
-from checker.model.artifact import CertificateFacts
+from checker.model.keys import CertificateFacts
 
 PSS_OID: Final = "1.2.840.113549.1.1.10"
 _NAMES: Final = {

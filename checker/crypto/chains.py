@@ -23,7 +23,6 @@ from typing import Final
 from cryptography import x509
 from OpenSSL import crypto
 
-from checker.crypto import _own_paths as own
 from checker.crypto.certificates import (
     Certificate,
     RevocationList,
@@ -34,7 +33,7 @@ from checker.crypto.certificates import (
 )
 from checker.crypto.keyring import KeyRing
 from checker.errors import FormatError
-from checker.model.artifact import ChainFacts, KeyFacts
+from checker.model.keys import ChainFacts, KeyFacts
 from checker.model.terms import Outcome
 
 MAX_PATH: Final = 16  # links; real update PKIs have two to four
@@ -141,7 +140,11 @@ def _decide(leaf: Certificate, ring: KeyRing, built: _Built, chain: ChainFacts, 
 def _build(leaf: Certificate, ring: KeyRing, pool: Sequence[Certificate], at: str) -> _Built:
     """Return OpenSSL's path; or an own one where that has none, and keys are in play that OpenSSL does not know."""
     built = _by_openssl(leaf, ring, pool, at)
-    if not built.error or not ring.anchors or not own.needed((leaf, *ring.anchors, *pool)):
+    if not built.error or not ring.anchors:
+        return built
+    from checker.crypto import _own_paths as own  # with every signature scheme there is: for paths that fail only
+
+    if not own.needed((leaf, *ring.anchors, *pool)):
         return built
     found = own.search(leaf, ring.anchors, pool, at)
     if found is None:
@@ -256,6 +259,8 @@ def _own_link(item: Certificate, issuer: Certificate, ring: KeyRing, now: str) -
     lists = [each for each in ring.crls if each.issuer_der == item.issuer_der]
     if not lists:
         return None, ""
+    from checker.crypto import _own_paths as own
+
     state = own.revoked(item, issuer, lists)
     if state is None:
         return None, "revocation could not be checked: no whole list is signed by the issuer"
