@@ -6,6 +6,7 @@ YAML takes longer to read than a whole examination of an endpoint takes, so `mak
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ RULE_SET: Final = "ntia-2017"
 COPIED: Final = ("algorithms", "published-keys")
 
 
+@functools.cache
 def read(name: str) -> Mapping[str, Any]:
     """Return the data of a table, for example `read("algorithms")`.
 
@@ -28,7 +30,7 @@ def read(name: str) -> Mapping[str, Any]:
         copy = json.loads(resources.read("rules", RULE_SET, "parsed", f"{name}.json"))
     except (resources.MissingDataError, ValueError):
         return parsed(text)
-    return copy["data"] if copy["sha256"] == _digest(text) else parsed(text)
+    return copy["data"] if copy.get("sha256") == _digest(text) else parsed(text)
 
 
 def copy_of(name: str) -> str:
