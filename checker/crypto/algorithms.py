@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from checker.crypto import _tables
 from checker.errors import UnsupportedAlgorithmError
+from checker.model.value import value
 
 # SP 800-57pt1r5 table 2: least modulus or prime size in bits, and the security strength that it gives.
 _MODULUS_STRENGTH: Final = ((15360, 256), (7680, 192), (3072, 128), (2048, 112), (1024, 80))
 _MAX_STRENGTH: Final = 256
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Status:
     """What a document says of an algorithm from a date on; a `watch` entry is a draft and decides nothing."""
 
@@ -29,7 +30,7 @@ class Status:
     watch: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Algorithm:
     """One line of the table; every field is explained at its head.
 
@@ -71,7 +72,7 @@ class Algorithm:
         return valid[-1] if valid else ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class HashFacts:
     """A hash, its output in bits and its collision strength in bits (None where the name is not in the table)."""
 

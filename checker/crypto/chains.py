@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from cryptography import x509
@@ -35,6 +35,7 @@ from checker.crypto.keyring import KeyRing
 from checker.errors import FormatError
 from checker.model.keys import ChainFacts, KeyFacts
 from checker.model.terms import Outcome
+from checker.model.value import value
 
 MAX_PATH: Final = 16  # links; real update PKIs have two to four
 # OpenSSL's X509_V_ERR_ codes which say that no path to a trusted certificate is known.
@@ -55,7 +56,7 @@ _DEFAULTS: Final = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Verdict:
     """What is known of a signer: the outcome for a signature whose mathematics hold, its key, its path, and why."""
 
@@ -65,7 +66,7 @@ class Verdict:
     note: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class _Built:
     path: tuple[Certificate, ...]
     error: str = ""
@@ -73,7 +74,7 @@ class _Built:
     own: bool = False  # found and checked by this program, since OpenSSL does not know its keys
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class _Revocation:
     signer: bool | None = None
     anywhere: str = ""  # subject of a revoked certificate of the path

@@ -22,6 +22,7 @@ from checker.crypto.algorithms import by_oid, key_strength
 from checker.errors import FormatError, KeyMaterialError, UnsupportedAlgorithmError
 from checker.io.limits import MAX_KEY_FILE
 from checker.model.keys import KeyFacts
+from checker.model.value import value
 
 RSA_OID: Final = "1.2.840.113549.1.1.1"
 EC_OID: Final = "1.2.840.10045.2.1"
@@ -41,7 +42,7 @@ _POINT_SIZES: Final = {65: "ec-p256", 97: "ec-p384", 133: "ec-p521", 33: "ec-p25
 _ED25519_SIZE: Final = 32
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class KeyTerms:
     """What a key's own file says beyond the key: how signatures name it, and the limits under which it may sign.
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
+
+from checker.model.value import value
 
 INNER_HASH: Final = {"ed25519": "sha-512", "ed448": "shake256"}  # the hash that the scheme has inside
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Scheme:
     """What an AlgorithmIdentifier says about a signature. `salt_length` is in bytes, None: not stated."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from checker.model.value import value
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class KeyFacts:
     """A key as it was seen or named.
 
@@ -23,7 +23,7 @@ class KeyFacts:
     exponent: int | None = None  # RSA public exponent
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class CertificateFacts:
     """One certificate of a chain, leaf first (RFC 5280). Times are RFC 3339 in UTC."""
 
@@ -44,7 +44,7 @@ class CertificateFacts:
     ocsp_urls: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class ChainFacts:
     """The path from a signer to an anchor, as OpenSSL built it, with every link told apart (criteria.md 3.4).
 

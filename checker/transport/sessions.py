@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Final
 
 from checker.crypto.tls import names
@@ -11,6 +11,7 @@ from checker.crypto.tls.library import LibraryClient, LibraryWanted, datagrams
 from checker.crypto.tls.session import HandshakeError, Session
 from checker.errors import CryptoError, FormatError
 from checker.model.endpoint import Answer, Application, Fact, Handshake
+from checker.model.value import value
 from checker.transport import application
 from checker.transport.application import Touch
 from checker.transport.link import Link, LinkError, Run
@@ -24,7 +25,7 @@ AFTERMATH: Final = (
 _RETRANSMIT: Final = 1.0  # seconds (RFC 6347 4.2.4.1)
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Carried:
     """One handshake as it went: what was seen, how it ended, and the application's answer."""
 
@@ -68,7 +69,7 @@ class Carried:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Plan:
     """What one handshake is to be: its group (None: the library chooses), its identity, and what comes above."""
 
