@@ -59,7 +59,7 @@ samples: setup  ## make the samples again with the real tools
 golden: setup  ## accept the reports of the samples as they are now; read the diff before you commit it
 	$(BIN)/python -m samples.build.golden
 
-docs: setup  ## write the generated pages again
+docs: setup  ## write the generated pages, and the parsed copies of the rule set's tables, again
 	$(BIN)/python -m docs.build
 
 bench: setup

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -13,7 +14,10 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:  # before typer is imported, so that it costs no more than Python itself
         sys.stdout.write(f"otaudit {__version__}\n")
         return
-    sys.exit(run(sys.argv[1:]))
+    gc.set_threshold(100_000)  # objects; nearly all are modules' and stay: 700 is too few to look for rubbish again
+    status = run(sys.argv[1:])
+    gc.freeze()  # the memory goes as a whole now; Python would search all of it once more, which takes 40 ms
+    sys.exit(status)
 
 
 def run(arguments: list[str]) -> int:

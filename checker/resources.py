@@ -5,8 +5,6 @@ In a wheel they lie under `checker/_data/` (pyproject.toml, force-include); in a
 
 from __future__ import annotations
 
-import importlib.resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from checker.errors import OtauditError
@@ -18,7 +16,7 @@ class MissingDataError(OtauditError):
     help = "Install otaudit again; the wheel carries rules, schemas and templates."
 
 
-def folder(kind: str) -> Traversable:
+def folder(kind: str) -> Path:
     """Return the folder `rules`, `schemas` or `templates`.
 
     A checkout wins over packed data, because an editable install leaves a stale copy of the packed files behind.
@@ -29,7 +27,7 @@ def folder(kind: str) -> Traversable:
     top = Path(__file__).resolve().parent.parent
     if (top / "pyproject.toml").is_file() and (top / kind).is_dir():
         return top / kind
-    packed = importlib.resources.files("checker") / "_data" / kind
+    packed = Path(__file__).parent / "_data" / kind
     if packed.is_dir():
         return packed
     msg = f"the data folder {kind}/ is not installed"

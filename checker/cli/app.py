@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -17,22 +18,15 @@ EXIT_STATUS = """Exit status, the same for every output format: 0 gate met, 1 ga
 unreadable input, 3 undecided (nothing failed, but something required is not proven, or nothing was evaluated),
 4 a report or pack does not verify, 70 internal error."""
 
-app = typer.Typer(
-    name="otaudit",
-    help="Which security tier has each of the 13 steps of a device's update process proved?",
-    epilog=EXIT_STATUS.replace("\n", " "),
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
-app.command("check")(check.check)
-app.command("inspect")(inspect.inspect)
-app.command("probe")(probe.probe)
-app.command("explain")(explain.explain)
-app.command("list")(list_.list_)
-app.command("schema")(schema.schema)
-app.add_typer(rules.app, name="rules")
+_COMMANDS: Final[Mapping[str, Callable[..., None]]] = {
+    "check": check.check,
+    "inspect": inspect.inspect,
+    "probe": probe.probe,
+    "explain": explain.explain,
+    "list": list_.list_,
+    "schema": schema.schema,
+}
+_GROUPS: Final[Mapping[str, typer.Typer]] = {"rules": rules.app}
 
 
 def _version(value: bool) -> None:  # noqa: FBT001 - the shape that typer calls
@@ -41,7 +35,6 @@ def _version(value: bool) -> None:  # noqa: FBT001 - the shape that typer calls
         raise typer.Exit
 
 
-@app.callback()
 def otaudit(
     *,
     version: Annotated[
@@ -52,10 +45,34 @@ def otaudit(
     del version
 
 
+def _app(arguments: Sequence[str]) -> typer.Typer:
+    """Return the command that is called, or all of them where none is named first, as for the list that --help prints.
+
+    Typer takes every command apart that it is given, which takes as long as to examine an endpoint.
+    """
+    app = typer.Typer(
+        name="otaudit",
+        help="Which security tier has each of the 13 steps of a device's update process proved?",
+        epilog=EXIT_STATUS.replace("\n", " "),
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+    app.callback()(otaudit)
+    called = [name for name in arguments[:1] if name in {*_COMMANDS, *_GROUPS}] or [*_COMMANDS, *_GROUPS]
+    for name in called:
+        if name in _COMMANDS:
+            app.command(name)(_COMMANDS[name])
+        else:
+            app.add_typer(_GROUPS[name], name=name)
+    return app
+
+
 def call(arguments: list[str]) -> int:
     """Run a command line and return its exit status; usage errors are printed by typer and give 2."""
     try:
-        result = typer.main.get_command(app).main(arguments, prog_name="otaudit", standalone_mode=False)
+        result = typer.main.get_command(_app(arguments)).main(arguments, prog_name="otaudit", standalone_mode=False)
     except _CommandLineError as error:
         error.show()
         return ExitStatus.BAD_INPUT

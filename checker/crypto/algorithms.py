@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
-import yaml
-
-from checker import resources
+from checker.crypto import _tables
 from checker.errors import UnsupportedAlgorithmError
+from checker.model.value import value
 
-RULE_SET: Final = "ntia-2017"
 # SP 800-57pt1r5 table 2: least modulus or prime size in bits, and the security strength that it gives.
 _MODULUS_STRENGTH: Final = ((15360, 256), (7680, 192), (3072, 128), (2048, 112), (1024, 80))
 _MAX_STRENGTH: Final = 256
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Status:
     """What a document says of an algorithm from a date on; a `watch` entry is a draft and decides nothing."""
 
@@ -32,7 +30,7 @@ class Status:
     watch: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Algorithm:
     """One line of the table; every field is explained at its head.
 
@@ -74,7 +72,7 @@ class Algorithm:
         return valid[-1] if valid else ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class HashFacts:
     """A hash, its output in bits and its collision strength in bits (None where the name is not in the table)."""
 
@@ -86,20 +84,29 @@ class HashFacts:
 @functools.cache
 def table() -> Mapping[str, Algorithm]:
     """Return the whole table by id, in the order of the file."""
-    raw = yaml.load(resources.read("rules", RULE_SET, "algorithms.yaml"), Loader=yaml.CSafeLoader)
-    sources = {name: str(item["checked"]) for name, item in raw["sources"].items()}
-    return {item["id"]: _algorithm(item, sources) for item in raw["algorithms"]}
+    return {name: algorithm(name) for name in _raw()}
 
 
-def _algorithm(raw: Mapping[str, Any], sources: Mapping[str, str]) -> Algorithm:
-    oids = raw.get("oids", ())
+@functools.cache
+def _raw() -> Mapping[str, Mapping[str, Any]]:
+    return {item["id"]: item for item in _tables.read("algorithms")["algorithms"]}
+
+
+@functools.cache
+def _line(name: str) -> Algorithm:
+    """Return one line of the table; most runs meet a few of them only."""
+    sources = _tables.read("algorithms")["sources"]
+    return _algorithm(_raw()[name], str(sources[_raw()[name]["source"]]["checked"]))
+
+
+def _algorithm(raw: Mapping[str, Any], checked: str) -> Algorithm:
     plain = ("family", "problem", "bits", "strength", "collision_bits", "category", "quantum_resistant")
     return Algorithm(
         id=raw["id"],
         role=raw["role"],
         title=str(raw["title"]),
         also=tuple(raw.get("also", ())),
-        oids=tuple(oids.items()) if isinstance(oids, dict) else tuple((str(oid), "") for oid in oids),
+        oids=_oids(raw),
         aliases=tuple(str(alias) for alias in raw.get("aliases", ())),
         names={registry: tuple(str(text).split()) for registry, text in raw.get("names", {}).items()},
         terms=dict(raw.get("terms", {})),
@@ -113,15 +120,20 @@ def _algorithm(raw: Mapping[str, Any], sources: Mapping[str, str]) -> Algorithm:
             for item in raw["status"]
         ),
         source=raw["source"],
-        checked=sources[raw["source"]],
+        checked=checked,
         **{name: raw[name] for name in plain if name in raw},
     )
 
 
+def _oids(raw: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    oids = raw.get("oids", ())
+    return tuple(oids.items()) if isinstance(oids, dict) else tuple((str(oid), "") for oid in oids)
+
+
 @functools.cache
 def _by_name() -> Mapping[str, str]:
-    aliases = {alias.lower(): item.id for item in table().values() for alias in item.aliases}
-    return aliases | {name.lower(): name for name in table()}
+    aliases = {str(alias).lower(): name for name, raw in _raw().items() for alias in raw.get("aliases", ())}
+    return aliases | {name.lower(): name for name in _raw()}
 
 
 def algorithm(name: str) -> Algorithm:
@@ -133,7 +145,7 @@ def algorithm(name: str) -> Algorithm:
     known = _by_name().get(name.lower())
     if known is None:
         raise UnsupportedAlgorithmError(f"the algorithm table has no {name!r}")
-    return table()[known]
+    return _line(known)
 
 
 def known(name: str) -> bool:
@@ -144,10 +156,10 @@ def known(name: str) -> bool:
 @functools.cache
 def _by_oid() -> Mapping[tuple[str, str], tuple[str, str]]:
     return {
-        (role, oid): (item.id, hash_name)
-        for item in table().values()
-        for oid, hash_name in item.oids
-        for role in item.roles
+        (role, oid): (name, hash_name)
+        for name, raw in _raw().items()
+        for oid, hash_name in _oids(raw)
+        for role in (raw["role"], *raw.get("also", ()))
     }
 
 
@@ -218,9 +230,9 @@ def key_strength(name: str, bits: int | None) -> int | None:
 
     `name` is an id of the table (`rsa`, `ec-p256`, `ed25519`, `aes`, `hmac`, `ml-dsa-65` …), `bits` the key's size.
     """
-    item = table().get(_by_name().get(name.lower(), ""))
-    if item is not None and item.strength is not None:
-        return item.strength
+    strength = algorithm(name).strength if known(name) else None
+    if strength is not None:
+        return strength
     if bits is None:
         return None
     if name in {"rsa", "dsa", "dh"}:

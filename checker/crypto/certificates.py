@@ -7,14 +7,14 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from asn1crypto import algos, crl, x509
+from asn1crypto import algos, x509
 
 from checker.crypto import _asn1
 from checker.crypto.algorithms import by_oid, signature_by_oid
 from checker.crypto.keys import PublicKey, from_spki
-from checker.crypto.signatures import INNER_HASH, Scheme
+from checker.crypto.schemes import INNER_HASH, Scheme
 from checker.errors import FormatError, UnsupportedAlgorithmError
-from checker.model.artifact import CertificateFacts
+from checker.model.keys import CertificateFacts
 
 PSS_OID: Final = "1.2.840.113549.1.1.10"
 _NAMES: Final = {
@@ -240,6 +240,8 @@ def parse_crl(der: bytes, name: str = "") -> RevocationList:
     Raises:
         FormatError: it is damaged.
     """
+    from asn1crypto import crl  # most runs have no list
+
     with _asn1.guarded("certificate revocation list"):
         tbs = crl.CertificateList.load(der, strict=True)["tbs_cert_list"]
         revoked = tbs["revoked_certificates"]

@@ -17,13 +17,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from cryptography import x509
 from OpenSSL import crypto
 
-from checker.crypto import _own_paths as own
 from checker.crypto.certificates import (
     Certificate,
     RevocationList,
@@ -34,8 +33,9 @@ from checker.crypto.certificates import (
 )
 from checker.crypto.keyring import KeyRing
 from checker.errors import FormatError
-from checker.model.artifact import ChainFacts, KeyFacts
+from checker.model.keys import ChainFacts, KeyFacts
 from checker.model.terms import Outcome
+from checker.model.value import value
 
 MAX_PATH: Final = 16  # links; real update PKIs have two to four
 # OpenSSL's X509_V_ERR_ codes which say that no path to a trusted certificate is known.
@@ -56,7 +56,7 @@ _DEFAULTS: Final = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Verdict:
     """What is known of a signer: the outcome for a signature whose mathematics hold, its key, its path, and why."""
 
@@ -66,7 +66,7 @@ class Verdict:
     note: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class _Built:
     path: tuple[Certificate, ...]
     error: str = ""
@@ -74,7 +74,7 @@ class _Built:
     own: bool = False  # found and checked by this program, since OpenSSL does not know its keys
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class _Revocation:
     signer: bool | None = None
     anywhere: str = ""  # subject of a revoked certificate of the path
@@ -141,7 +141,11 @@ def _decide(leaf: Certificate, ring: KeyRing, built: _Built, chain: ChainFacts, 
 def _build(leaf: Certificate, ring: KeyRing, pool: Sequence[Certificate], at: str) -> _Built:
     """Return OpenSSL's path; or an own one where that has none, and keys are in play that OpenSSL does not know."""
     built = _by_openssl(leaf, ring, pool, at)
-    if not built.error or not ring.anchors or not own.needed((leaf, *ring.anchors, *pool)):
+    if not built.error or not ring.anchors:
+        return built
+    from checker.crypto import _own_paths as own  # with every signature scheme there is: for paths that fail only
+
+    if not own.needed((leaf, *ring.anchors, *pool)):
         return built
     found = own.search(leaf, ring.anchors, pool, at)
     if found is None:
@@ -256,6 +260,8 @@ def _own_link(item: Certificate, issuer: Certificate, ring: KeyRing, now: str) -
     lists = [each for each in ring.crls if each.issuer_der == item.issuer_der]
     if not lists:
         return None, ""
+    from checker.crypto import _own_paths as own
+
     state = own.revoked(item, issuer, lists)
     if state is None:
         return None, "revocation could not be checked: no whole list is signed by the issuer"

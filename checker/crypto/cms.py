@@ -24,7 +24,8 @@ from checker.crypto.certificates import Certificate, parse_certificate, rfc3339,
 from checker.crypto.chains import assess
 from checker.crypto.keyring import KeyRing
 from checker.crypto.keys import PublicKey
-from checker.crypto.signatures import INNER_HASH, Scheme, needs_message, verify_digest, verify_message, with_one_time
+from checker.crypto.schemes import INNER_HASH, Scheme
+from checker.crypto.signatures import needs_message, verify_digest, verify_message, with_one_time
 from checker.errors import FormatError, InvalidSignatureError, UnsupportedAlgorithmError
 from checker.io import digests
 from checker.io.limits import MAX_CERTIFICATES

@@ -10,9 +10,8 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from asn1crypto import cms
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa, x448, x25519
 from cryptography.hazmat.primitives.serialization import (
@@ -24,11 +23,13 @@ from cryptography.hazmat.primitives.serialization import (
 
 from checker.crypto import _asn1
 from checker.crypto.certificates import Certificate, RevocationList, parse_certificate, parse_crl
-from checker.crypto.kem.keys import KemKey, from_bare, from_pkcs8
 from checker.crypto.keys import PublicKey, from_raw, from_spki
 from checker.errors import FormatError, KeyMaterialError
 from checker.io.limits import MAX_CERTIFICATES, MAX_KEY_FILE
-from checker.model.artifact import KeyFacts
+from checker.model.keys import KeyFacts
+
+if TYPE_CHECKING:
+    from checker.crypto.kem.keys import KemKey
 
 _CERTIFICATE_LABELS: Final = frozenset({"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"})
 _CRL_LABELS: Final = frozenset({"X509 CRL", "CRL"})
@@ -165,6 +166,8 @@ def _ders(data: bytes, name: str) -> list[bytes]:
 
 def _certificate_ders(block: _asn1.Block) -> tuple[bytes, ...]:
     if block.label in _PKCS7_LABELS:
+        from asn1crypto import cms  # its structures are needed for this one form only
+
         with _asn1.guarded("PKCS#7 bundle"):
             content = cms.ContentInfo.load(block.der)["content"]
             return tuple(bytes(item.chosen.dump()) for item in content["certificates"] or ())
@@ -216,6 +219,8 @@ def read_decryption_key(data: bytes, name: str) -> DecryptionKey:
 
 
 def _kem(data: bytes, name: str) -> DecryptionKey | None:
+    from checker.crypto.kem.keys import from_bare, from_pkcs8  # most runs have no decryption key
+
     found = from_bare(data)
     if found is None:
         try:

@@ -12,18 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-import yaml
 from asn1crypto import core, x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from checker import resources
-from checker.crypto import _asn1
-from checker.crypto.algorithms import RULE_SET, by_oid, key_strength
+from checker.crypto import _asn1, _tables
 from checker.crypto.algorithms import algorithm as table_line
+from checker.crypto.algorithms import by_oid, key_strength
 from checker.errors import FormatError, KeyMaterialError, UnsupportedAlgorithmError
 from checker.io.limits import MAX_KEY_FILE
-from checker.model.artifact import KeyFacts
+from checker.model.keys import KeyFacts
+from checker.model.value import value
 
 RSA_OID: Final = "1.2.840.113549.1.1.1"
 EC_OID: Final = "1.2.840.10045.2.1"
@@ -43,7 +42,7 @@ _POINT_SIZES: Final = {65: "ec-p256", 97: "ec-p384", 133: "ec-p521", 33: "ec-p25
 _ED25519_SIZE: Final = 32
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class KeyTerms:
     """What a key's own file says beyond the key: how signatures name it, and the limits under which it may sign.
 
@@ -302,7 +301,7 @@ def _load(spki: bytes, oid: str, algorithm: str, content: bytes) -> Any:  # noqa
 
 @functools.cache
 def _published() -> Mapping[str, str]:
-    raw = yaml.load(resources.read("rules", RULE_SET, "published-keys.yaml"), Loader=yaml.CSafeLoader)
+    raw = _tables.read("published-keys")
     return {str(item["spki_sha256"]): f"{item['title']} ({item['source']})" for item in raw["keys"]}
 
 

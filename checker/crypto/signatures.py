@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac as std_hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -22,11 +22,12 @@ from checker.crypto import _asn1, post_quantum
 from checker.crypto.keccak import kmac256
 from checker.crypto.keys import PublicKey
 from checker.crypto.post_quantum import Prehash
+from checker.crypto.schemes import INNER_HASH
 from checker.errors import FormatError, InvalidSignatureError, UnsupportedAlgorithmError
 from checker.io import digests
 from checker.model.artifact import OneTimeKey, Signature
 
-__all__ = ["Candidate", "Prehash", "Scheme"]
+__all__ = ["Candidate", "Prehash"]
 
 _HASHES: Final[Mapping[str, hashes.HashAlgorithm]] = {
     "md5": hashes.MD5(),  # noqa: S303 - verified because real updates still carry it; the rules refuse it
@@ -55,7 +56,6 @@ _HMAC_NAMES: Final = {
     "sha3-512": "sha3_512",
 }
 _EDDSA: Final[Mapping[str, type]] = {"ed25519": ed25519.Ed25519PublicKey, "ed448": ed448.Ed448PublicKey}
-INNER_HASH: Final = {"ed25519": "sha-512", "ed448": "shake256"}  # the hash that the scheme has inside
 _CANDIDATE_HASHES: Final = (
     "sha-256",
     "sha-512",
@@ -78,17 +78,6 @@ class Candidate:
 
     algorithm: str
     hash: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scheme:
-    """What an AlgorithmIdentifier says about a signature. `salt_length` is in bytes, None: not stated."""
-
-    algorithm: str
-    hash: str
-    mgf_hash: str = ""
-    salt_length: int | None = None
-    oid: str = field(default="", compare=False)
 
 
 def needs_message(algorithm: str) -> bool:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from checker.errors import InputError, LimitError, PathError
-from checker.io.folders import FolderSource
 from checker.io.sources import FileSource
+
+if TYPE_CHECKING:
+    from checker.io.folders import FolderSource
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Files:
             InputError: it leads outside, or something in it cannot be used.
             LimitError: it holds too much.
         """
+        from checker.io.folders import FolderSource  # folders are rare, and key files never are any
+
         real = self.resolve(path)
         return FolderSource.of(real, path) if real.is_dir() else None
 

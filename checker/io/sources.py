@@ -6,10 +6,12 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from checker.errors import InputError
-from checker.model.artifact import Source
+
+if TYPE_CHECKING:
+    from checker.model.artifact import Source
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
+from checker.model.keys import CertificateFacts, ChainFacts, KeyFacts
 from checker.model.terms import Outcome
+
+__all__ = ["CertificateFacts", "ChainFacts", "KeyFacts"]  # part of an artifact's vocabulary, and of an endpoint's too
+
+_NO_KEY: Final = KeyFacts()
 
 
 class Source(Protocol):
@@ -64,63 +69,6 @@ class AuthKind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeyFacts:
-    """A key as it was seen or named.
-
-    `id` is the SHA-256 of the DER SubjectPublicKeyInfo in hex where the key itself is known, else the format's own key
-    id. `bits` is the modulus, field or secret size; `strength` is SP 800-57pt1r5 table 2 bits of security.
-    """
-
-    id: str = ""
-    algorithm: str = ""  # an id of the algorithm table: rsa, ec-p256, ed25519, aes, hmac …
-    bits: int | None = None
-    strength: int | None = None
-    name: str = ""  # the id under which the description or command line declared it
-    declared: bool = False  # the description or command line names this very key (or an anchor above it)
-    published: str = ""  # the source, where this is a published development or test key
-    exponent: int | None = None  # RSA public exponent
-
-
-@dataclass(frozen=True, kw_only=True)
-class CertificateFacts:
-    """One certificate of a chain, leaf first (RFC 5280). Times are RFC 3339 in UTC."""
-
-    sha256: str
-    subject: str
-    issuer: str
-    serial: str
-    key: KeyFacts
-    signature_algorithm: str
-    signature_hash: str
-    not_before: str
-    not_after: str
-    ca: bool | None = None
-    path_length: int | None = None
-    key_usage: tuple[str, ...] = ()
-    extended_key_usage: tuple[str, ...] = ()
-    crl_urls: tuple[str, ...] = ()
-    ocsp_urls: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChainFacts:
-    """The path from a signer to an anchor, as OpenSSL built it, with every link told apart (criteria.md 3.4).
-
-    `valid` is None where no anchor was given. `error` is OpenSSL's reason when it is not valid. `revoked` is None where
-    no CRL for the signer's issuer was given.
-    """
-
-    certificates: tuple[CertificateFacts, ...]
-    anchor: str = ""  # SHA-256 of the SubjectPublicKeyInfo of the anchor that ended the path
-    anchor_name: str = ""
-    valid: bool | None = None
-    error: str = ""
-    revoked: bool | None = None
-    checked_at: str = ""
-    expired: bool | None = None  # the signer's own certificate at `checked_at`
-
-
-@dataclass(frozen=True, kw_only=True)
 class OneTimeKey:
     """One use of a key that may sign once: which key it is (`owner` and `index` below it), and what it signed.
 
@@ -143,7 +91,7 @@ class Signature:
     kind: AuthKind = AuthKind.SIGNATURE
     algorithm: str = ""  # id of the algorithm table: rsa-pkcs1v15, rsa-pss, ecdsa, ed25519, hmac …
     hash: str = ""  # id of the algorithm table: sha-256 …; empty where the scheme has it inside (Ed25519: sha-512)
-    key: KeyFacts = KeyFacts()
+    key: KeyFacts = _NO_KEY
     chain: ChainFacts | None = None
     covers: tuple[Span, ...] = ()  # the bytes that this authenticator covers directly
     signing_time: str = ""
@@ -209,7 +157,7 @@ class Recipient:
     """One wrapping of a content key."""
 
     algorithm: str  # id of the algorithm table: ecies-p256, rsa-oaep, aes-kw, ecdh-es …
-    key: KeyFacts = KeyFacts()
+    key: KeyFacts = _NO_KEY
     ephemeral: str = ""  # SHA-256 of the ephemeral public key or KEM ciphertext
     wrapped: str = ""  # SHA-256 of the wrapped key field
     unwrapped: bool | None = None  # True: unwrapped with a given key

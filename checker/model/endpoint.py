@@ -9,12 +9,13 @@ Names are the registries' own: suites and groups as in the IANA TLS parameters (
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from checker.model.artifact import CertificateFacts, ChainFacts
+from checker.model.keys import CertificateFacts, ChainFacts
+from checker.model.value import value
 
 TLS_VERSIONS: Final = ("SSLv3", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 DTLS_VERSIONS: Final = ("DTLSv1.0", "DTLSv1.2")  # DTLS 1.3: no stack in reach speaks it, so it is never asked
@@ -29,7 +30,7 @@ class Answer(StrEnum):
     NOT_ASKED = "not_asked"
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Fact:
     """One answer. `reason` says why in a clause; `exchanges` are the indices of the transcripts that show it."""
 
@@ -63,7 +64,7 @@ class Reach(StrEnum):
     ERROR = "error"  # our own side failed; says nothing about the endpoint
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Exchange:
     """The transcript of one connection: what was sent and received, in hex, and when.
 
@@ -80,7 +81,7 @@ class Exchange:
     truncated: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Offer:
     """What of a list the endpoint accepts: members by name, and one answer for each class that was asked as a set.
 
@@ -92,7 +93,7 @@ class Offer:
     complete: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Offender:
     """One accepted suite, group or scheme of a class that some guideline forbids."""
 
@@ -103,7 +104,7 @@ class Offender:
     exchange: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Handshake:
     """One handshake that was carried through, or how far it came."""
 
@@ -117,7 +118,7 @@ class Handshake:
     milliseconds: float = 0.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Staple:
     """A stapled OCSP response for the leaf (RFC 6960), `verified` by the issuer's key or by its delegate."""
 
@@ -129,7 +130,7 @@ class Staple:
     about_leaf: Fact = NOT_ASKED
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Pins:
     """SPKI pins as `sha256/BASE64` (RFC 7469 2.4) against what was declared.
 
@@ -145,7 +146,7 @@ class Pins:
     backup: Fact = NOT_ASKED  # a declared pin is of no key of the path
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class ServerChain:
     """The server's certificates as it sent them, judged apart from each other (tls.md 4.1)."""
 
@@ -181,7 +182,7 @@ class ClientAuth(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class CredentialTrial:
     """One client credential, and whether it was served. `accepted` is yes only where the application answered."""
 
@@ -191,7 +192,7 @@ class CredentialTrial:
     handshake: Handshake | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class ClientAuthentication:
     """What the endpoint asks of clients, and what it takes."""
 
@@ -202,7 +203,7 @@ class ClientAuthentication:
     trials: tuple[CredentialTrial, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Application:
     """The answer of the protocol above TLS. `answered` is yes where it served the request (HTTP below 400 …)."""
 
@@ -219,7 +220,7 @@ class Application:
     mqtt_version: str = ""  # 3.1.1 or 5
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class EndpointFacts:
     """Everything that one examination of one endpoint found."""
 

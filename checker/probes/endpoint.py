@@ -14,9 +14,9 @@ from typing import Final
 from checker.crypto.certificates import instant
 from checker.crypto.chains import assess
 from checker.description.model import Description, Endpoint, Place
-from checker.model.artifact import ChainFacts
 from checker.model.endpoint import EndpointFacts, Reach
 from checker.model.evidence import Evidence, EvidenceSet, Expectation, Origin, Value
+from checker.model.keys import ChainFacts
 from checker.model.subject import Subject, SubjectKind
 from checker.model.terms import Method, Party, Reason
 from checker.probes import _endpoint_facts as facts_of

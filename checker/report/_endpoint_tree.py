@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from checker.model.artifact import CertificateFacts
 from checker.model.endpoint import (
     DTLS_VERSIONS,
     TLS_VERSIONS,
@@ -19,6 +18,7 @@ from checker.model.endpoint import (
     Offer,
     Reach,
 )
+from checker.model.keys import CertificateFacts
 from checker.report._tree import Node, draw
 
 _WORDS: Final = {

@@ -6,13 +6,13 @@ Nothing is ever fetched: HTTP gets HEAD, MQTT connects and leaves, CoAP gets one
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import quote, urlsplit
 
 from checker.model.endpoint import Answer, Application, Fact
+from checker.model.value import value
 from checker.transport.target import Target
 
 MAX_HEAD: Final = 16 * 1024  # bytes of an HTTP head, as nginx and curl allow by default
@@ -37,7 +37,7 @@ _CODES: Final = {  # of MQTT 3.1.1 (3.2.2.3) and, from 0x80, of MQTT 5
 _COAP_HEADER: Final = 4
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Touch:
     """One request, whether its answer is whole (more bytes are then not waited for), and how the answer is read."""
 

@@ -7,7 +7,7 @@ question is about what comes later in it. A half DTLS handshake ends with a fata
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -16,6 +16,7 @@ from checker.crypto.tls.messages import Hello, ServerHello
 from checker.crypto.tls.session import Session, Watcher
 from checker.errors import FormatError
 from checker.model.endpoint import Answer, Fact
+from checker.model.value import value
 from checker.transport.link import KEPT, KEPT_OF_QUESTION, Link, LinkError, Run
 
 _TEXT: Final = frozenset(range(0x20, 0x7F)) | {0x09, 0x0A, 0x0D}
@@ -38,7 +39,7 @@ class Kind(StrEnum):
     FLOOD = "flood"
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Reply:
     """The answer to one question."""
 

@@ -12,7 +12,6 @@ from checker.crypto.keyring import KeyRing
 from checker.crypto.keys import PublicKey, from_spki
 from checker.crypto.tls.certificate_names import Names, subject_names
 from checker.crypto.tls.session import Session
-from checker.crypto.tls.staple import read_staple
 from checker.errors import FormatError
 from checker.model.endpoint import Answer, Fact, Pins, ServerChain, Staple
 from checker.transport.target import Options
@@ -72,7 +71,7 @@ class _Judge:
     def chain(self, session: Session, name: str) -> ServerChain:
         sent, leaf = self._sent, self._sent[0]
         found = subject_names(leaf)
-        staple = read_staple(session.staple, leaf, self._issuer(), self._now) if session.staple else None
+        staple = self._staple(session.staple) if session.staple else None
         revoked, revoked_by = self._revoked(staple)
         return ServerChain(
             sent=tuple(item.facts for item in sent),
@@ -98,6 +97,11 @@ class _Judge:
 
     def _fact(self, yes: bool, reason: str = "") -> Fact:  # noqa: FBT001 - a predicate's value
         return yes_no(yes=yes, reason=reason, at=self._at)
+
+    def _staple(self, der: bytes) -> Staple:
+        from checker.crypto.tls.staple import read_staple  # with every signature scheme there is; few servers staple
+
+        return read_staple(der, self._sent[0], self._issuer(), self._now)
 
     def _issuer(self) -> Certificate | None:
         pool = (*self._sent[1:], *self._options.ring.intermediates, *self._options.ring.anchors)

@@ -14,7 +14,6 @@ from typing import Final
 from checker.crypto.certificates import instant, rfc3339
 from checker.crypto.tls import names
 from checker.crypto.tls.identity import credentials
-from checker.crypto.tls.shares import SUPPORTED
 from checker.model.endpoint import Answer, EndpointFacts, Fact, Reach
 from checker.transport import application, sessions
 from checker.transport._summary import Gathered, fill
@@ -169,10 +168,12 @@ class _Examination:
         wanted = [
             number
             for number in accepted
-            if number in SUPPORTED
-            and (number in quantum or not main.completed)
-            and names.group_name(number) not in done
+            if (number in quantum or not main.completed) and names.group_name(number) not in done
         ]
+        if wanted:
+            from checker.crypto.tls.shares import SUPPORTED  # of our own client, which few servers need
+
+            wanted = [number for number in wanted if number in SUPPORTED]
         first = wanted if everything else wanted[:1]
         if len(first) == 1 and not main.completed:
             first *= 2  # once more, to see whether the server's values differ

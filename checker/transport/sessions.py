@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import field
+from typing import TYPE_CHECKING, Any, Final
 
 from checker.crypto.tls import names
-from checker.crypto.tls.client13 import Client13, Wanted
 from checker.crypto.tls.identity import ClientIdentity
 from checker.crypto.tls.library import LibraryClient, LibraryWanted, datagrams
 from checker.crypto.tls.session import HandshakeError, Session
 from checker.errors import CryptoError, FormatError
 from checker.model.endpoint import Answer, Application, Fact, Handshake
+from checker.model.value import value
 from checker.transport import application
 from checker.transport.application import Touch
 from checker.transport.link import Link, LinkError, Run
+
+if TYPE_CHECKING:
+    from checker.crypto.tls.client13 import Client13
 
 AFTERMATH: Final = (
     0.5  # seconds: TLS 1.3 refuses a client after our Finished, and some peers never say that all is well
 )
 _RETRANSMIT: Final = 1.0  # seconds (RFC 6347 4.2.4.1)
 
-Client = LibraryClient | Client13
 
-
-@dataclass(frozen=True, kw_only=True)
+@value
 class Carried:
     """One handshake as it went: what was seen, how it ended, and the application's answer."""
 
@@ -68,7 +69,7 @@ class Carried:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Plan:
     """What one handshake is to be: its group (None: the library chooses), its identity, and what comes above."""
 
@@ -101,9 +102,11 @@ async def carry(run: Run, plan: Plan) -> Carried:
     return carried
 
 
-def _client(run: Run, plan: Plan) -> Client:
+def _client(run: Run, plan: Plan) -> LibraryClient | Client13:
     alpn = run.options.alpn or (("http/1.1",) if run.target.scheme == "https" else ())
     if plan.group is not None:
+        from checker.crypto.tls.client13 import Client13, Wanted  # for servers that the library is not enough for
+
         wanted = Wanted(group=plan.group, server_name=run.target.name, alpn=alpn, identity=plan.identity)
         return Client13(wanted, run.options.random)
     return LibraryClient(
@@ -120,7 +123,7 @@ def _client(run: Run, plan: Plan) -> Client:
 class _Courier:
     """Passes bytes between a client and a link, and keeps what came of it."""
 
-    def __init__(self, run: Run, client: Client, plan: Plan) -> None:
+    def __init__(self, run: Run, client: LibraryClient | Client13, plan: Plan) -> None:
         self._run = run
         self._client = client
         self._plan = plan

@@ -5,13 +5,14 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
 from checker.crypto.keyring import KeyRing
 from checker.crypto.tls.identity import ClientIdentity
+from checker.model.value import value
 
 DEFAULT_PORTS: Final = {"https": 443, "mqtts": 8883, "coaps": 5684, "tls": 443, "dtls": 5684}
 DATAGRAM_SCHEMES: Final = frozenset({"coaps", "dtls"})
@@ -20,7 +21,7 @@ FAST_LINK: Final = 0.05  # seconds a round trip: naming everything then costs be
 GENTLE_PARALLEL: Final = 2  # for small devices, which often hold two or three sessions
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Target:
     """One endpoint. `server_name` is the reference identity and SNI (empty: the host); `path` a path or topic."""
 
@@ -41,7 +42,7 @@ class Target:
         return self.server_name or self.host
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Clock:
     """Time as an argument: wall-clock instants for transcripts, and a monotonic counter in seconds."""
 
@@ -49,7 +50,7 @@ class Clock:
     counter: Callable[[], float] = time.perf_counter
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Options:
     """How to examine. Times are in seconds.
 

@@ -1,4 +1,4 @@
-"""Writes the generated pages again: `make docs`. A test compares them with what the code says now."""
+"""Writes what is generated again: `make docs`. A test compares it with what the code and the tables say now."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from checker.crypto import _tables
 from checker.discovery import discover
 from checker.formats.contract import Format
 from checker.model.requirement import Requirement, RuleSet
@@ -15,6 +16,7 @@ from checker.report._words import FIXES
 from checker.rules.load import load_default
 
 DOCS = Path(__file__).resolve().parent.parent
+COPIES = DOCS.parent / "rules" / _tables.RULE_SET / "parsed"
 COMMANDS = (
     (),
     ("check",),
@@ -37,6 +39,11 @@ def pages() -> dict[str, str]:
         "commands.md": "\n".join(_commands()),
         "formats.md": "\n".join(_formats(rules)),
     }
+
+
+def copies() -> dict[str, str]:
+    """Return every parsed copy of a table by its file name."""
+    return {f"{name}.json": _tables.copy_of(name) for name in _tables.COPIED}
 
 
 def _formats(rules: RuleSet) -> Iterator[str]:
@@ -132,9 +139,11 @@ def _help(command: tuple[str, ...]) -> str:
 
 
 def main() -> None:
-    """Write the pages."""
+    """Write the pages, and the parsed copies of the rule set's tables."""
     for name, text in pages().items():
         (DOCS / name).write_text(text)
+    for name, text in copies().items():
+        (COPIES / name).write_text(text)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 from typing import Final
 
 from asn1crypto import x509
@@ -11,11 +10,12 @@ from asn1crypto import x509
 from checker.crypto import _asn1
 from checker.crypto.certificates import Certificate
 from checker.errors import FormatError
+from checker.model.value import value
 
 MAX_NAMES: Final = 1_000  # of one certificate
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Names:
     """The DNS names (lower case, ASCII) and addresses of a certificate; `error` where they cannot be read."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from cryptography.hazmat.primitives import hashes
@@ -23,6 +23,7 @@ from checker.crypto.tls.schedule import Protection, Secrets, Suite
 from checker.crypto.tls.session import HandshakeError, Session, check_server_signature
 from checker.crypto.tls.shares import Share
 from checker.errors import FormatError
+from checker.model.value import value
 
 _CLIENT_CONTEXT: Final = b" " * 64 + b"TLS 1.3, client CertificateVerify\0"
 _MESSAGE_HASH, _KEY_UPDATE = 254, 24
@@ -37,7 +38,7 @@ _EXPECTED: Final = {  # which message may follow which, with a certificate and w
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Wanted:
     """What to ask for: the group, and what the hello says beside it."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from cryptography import x509
@@ -21,6 +21,7 @@ from checker.crypto.tls.records import HANDSHAKE, MessageReader
 from checker.crypto.tls.schedule import Protection
 from checker.crypto.tls.session import HandshakeError, Session, Watcher
 from checker.errors import CryptoError, FormatError
+from checker.model.value import value
 
 _EVERY_SUITE: Final = b"ALL:COMPLEMENTOFALL:@SECLEVEL=0"  # a weak server is to be described, not refused
 _CHUNK: Final = 65_536
@@ -29,7 +30,7 @@ _HEADER: Final = 13
 _STAGES: Final = ("SERVER_HANDSHAKE_TRAFFIC_SECRET", "SERVER_TRAFFIC_SECRET_0")
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class LibraryWanted:
     """What to ask the library for. `resume` is an earlier client's `resumable`; versions are numbers, 0 for any."""
 

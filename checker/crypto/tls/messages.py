@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Final
 
 from checker.crypto.tls import names
 from checker.errors import FormatError, LimitError
 from checker.io.limits import MAX_CERTIFICATES
+from checker.model.value import value
 
 CLIENT_HELLO, SERVER_HELLO, HELLO_VERIFY, NEW_TICKET, ENCRYPTED_EXTENSIONS = 1, 2, 3, 4, 8
 CERTIFICATE, KEY_EXCHANGE, CERTIFICATE_REQUEST, HELLO_DONE = 11, 12, 13, 14
@@ -83,7 +84,7 @@ class Cursor:
         return f"{self._name}.{name}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Hello:
     """A ClientHello as it is to be; the highest of `versions` below TLS 1.3 is the legacy version.
 
@@ -172,7 +173,7 @@ def is_address(host: str) -> bool:
     return True
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class ServerHello:
     """A ServerHello, or a HelloRetryRequest (`retry`); `group` is of the key share, or what the retry asks for."""
 
@@ -276,7 +277,7 @@ def cookie(body: bytes) -> bytes:
     return found
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Certificates:
     """A Certificate message: DER certificates, leaf first (or one raw public key), and the leaf's staple."""
 
@@ -332,7 +333,7 @@ def certificate_status(body: bytes) -> bytes:
     return cursor.vector(3, "response")
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class KeyExchange:
     """A ServerKeyExchange of TLS 1.2 and below: named curve, or the size of p in bits, scheme, PSK identity hint."""
 
@@ -371,7 +372,7 @@ def _named_curve(cursor: Cursor) -> int | None:
     return group
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class CertificateRequest:
     """What a server says of the client certificate that it wants; names of authorities in DER."""
 
@@ -405,7 +406,7 @@ def _names(data: bytes) -> tuple[bytes, ...]:
     return tuple(found)
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Ticket:
     """A NewSessionTicket of TLS 1.3: lifetime in seconds, and how much 0-RTT data it allows."""
 

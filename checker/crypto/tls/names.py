@@ -133,6 +133,7 @@ _MARKS: Final = (  # class, what in a name shows it
     ("ccm-8", ("_CCM_8",)),
     ("aead", ("_GCM_", "_CCM", "_CHACHA20_")),
 )
+_EACH_MARK: Final = tuple((label, mark) for label, marks in _MARKS for mark in marks)
 _BROKEN: Final = frozenset({"export", "rc4", "rc2", "des", "3des", "idea", "md5"})
 _PARTS: Final = (  # the first that fits is the question that a suite of TLS 1.2 and below is asked in
     ("null", frozenset({"null"})),
@@ -155,7 +156,8 @@ def suite_name(number: int) -> str:
 @functools.cache
 def suite_classes(name: str) -> tuple[str, ...]:
     """Return every class that a suite is of: how it authenticates, exchanges keys, encrypts."""
-    found = tuple(label for label, marks in _MARKS if any(mark in f"{name}_" for mark in marks))
+    ended = f"{name}_"
+    found = tuple(dict.fromkeys(label for label, mark in _EACH_MARK if mark in ended))
     return (*found, "recommended") if SUITE_NUMBERS.get(name) in _RECOMMENDED else found
 
 

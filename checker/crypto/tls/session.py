@@ -8,7 +8,6 @@ from typing import Final
 
 from checker.crypto.certificates import parse_certificate
 from checker.crypto.keys import PublicKey, from_spki
-from checker.crypto.signatures import verify_message
 from checker.crypto.tls import messages, names, records
 from checker.crypto.tls.messages import CertificateRequest, ServerHello, Ticket
 from checker.crypto.tls.records import Message
@@ -202,6 +201,8 @@ def check_server_signature(session: Session, scheme: int, signature: bytes, tran
         FormatError: the certificate is damaged.
         CryptoError: the signature does not verify, or its scheme is unknown or not one of TLS 1.3.
     """
+    from checker.crypto.signatures import verify_message  # every scheme there is, for our own TLS 1.3 client only
+
     algorithm, digest = scheme_parts(scheme)
     salt = None
     if algorithm == "rsa-pss":

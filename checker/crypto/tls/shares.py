@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, x448, x25519
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM1024PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from checker.crypto.kem import ml_kem
 from checker.errors import FormatError
 
 _SEED: Final = 64  # bytes of an ML-KEM seed (FIPS 203 algorithm 16)
@@ -120,6 +119,8 @@ class Share:
 
 
 def _small(random: Callable[[int], bytes]) -> Part:
+    from checker.crypto.kem import ml_kem  # no server is known that offers this group alone
+
     private = ml_kem.expand("ml-kem-512", random(_SEED))
     return Part(
         ml_kem.public_key("ml-kem-512", private), 768, lambda share: ml_kem.decapsulate("ml-kem-512", private, share)
