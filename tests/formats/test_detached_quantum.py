@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +51,16 @@ def test_the_scheme_is_found_and_neither_content_nor_key_may_differ(
     others = {"hss": lambda: material.hss(b"other"), "ml-dsa-44": lambda: material.ml_dsa(b"other", "ml-dsa-44")}
     other = others.get(name, material.slh_dsa)()
     assert judged(kit, other, signature).outcome is Outcome.INVALID
+
+
+@pytest.mark.parametrize("name", ["slh-dsa-sha2-256f", "slh-dsa-shake-256f"])
+def test_the_longest_signatures_are_found_in_base64_too(kit: Any, name: str) -> None:
+    signer = material.slh_dsa(name)
+    written = base64.encodebytes(signer.sign(CONTENT))
+    assert len(written) > 64 * 1024
+    found = judged(kit, signer, written)
+    assert (found.outcome, found.algorithm, found.encoding) == (Outcome.VALID, name, "base64 of raw")
+    assert judged(kit, signer, written, CONTENT + b"\n").outcome is Outcome.INVALID
 
 
 def test_a_bare_key_file_verifies_as_its_subject_public_key_info_does(kit: Any) -> None:
