@@ -42,7 +42,7 @@ from checker.model.terms import Outcome
 
 COMPANION: Final = "signature"
 WEAKNESSES: Final = tuple(
-    dict.fromkeys((*common.WEAKNESSES, "unpinned-identity", "trailing-data", *ENVELOPE_WEAKNESSES))
+    dict.fromkeys((*common.WEAKNESSES, "unpinned-identity", "trailing-data", "mac-not-signature", *ENVELOPE_WEAKNESSES))
 )
 _KINDS: Final = "checker.formats._signatures"
 

@@ -1,7 +1,8 @@
 """Raw signatures, as they are or in base64 (cosign, openssl): every declared key that could have made one is tried.
 
 Digests are computed in two rounds, the usual hashes first. Quantum-resistant schemes hash the file once too, most of
-them behind a prefix that depends on key and signature, so that no file is too large for them.
+them behind a prefix that depends on key and signature, so that no file is too large for them. What no public key
+explains may be a tag under a given secret.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from typing import Final
 from checker.crypto.keys import PublicKey
 from checker.crypto.signatures import Prehash, candidates, fits, needs_message
 from checker.formats._raw_signature import from_base64, judge, plausible_keys, prehashes
+from checker.formats._signatures._tag import judge_tag
 from checker.formats._signatures.contract import Judged, Judgement, SignatureKind, digests_of, message_of
 from checker.formats.contract import Context
 from checker.io.digests import DigestRequest, Literal, Piece, supported
-from checker.model.artifact import Signature, Source, Span
+from checker.model.artifact import Signature, Source, Span, Weakness
 from checker.model.terms import Outcome
 
 USUAL: Final = ("sha-256", "sha-384", "sha-512")
@@ -31,8 +33,19 @@ def _judge(source: Source, data: bytes, context: Context) -> Judged:
         if form is not None:
             found = yield from judge_raw(source, form, context.keys.verifiers)
             results.append(replace(found, encoding=prefix + found.encoding))
-    results.sort(key=lambda signature: _ORDER.index(signature.outcome))
-    return Judgement(signatures=(results[0],))
+    best = min(results, key=lambda signature: _ORDER.index(signature.outcome))
+    return _with_tag(best, source, data, context)
+
+
+def _with_tag(found: Signature, source: Source, data: bytes, context: Context) -> Judgement:
+    """Return a tag by a given secret where no public key explains the bytes."""
+    tag = None if found.outcome is Outcome.VALID else judge_tag(source, data, context.keys)
+    if tag is None or (tag.outcome is not Outcome.VALID and found.outcome is not Outcome.KEY_UNKNOWN):
+        return Judgement(signatures=(found,))
+    if tag.outcome is not Outcome.VALID:
+        return Judgement(signatures=(tag,))
+    text = "a MAC stands where a signature could: who can verify an update can also make one"
+    return Judgement(signatures=(tag,), weaknesses=(Weakness(code="mac-not-signature", message=text),))
 
 
 def judge_raw(source: Source, data: bytes, keys: Sequence[PublicKey]) -> One:
@@ -73,6 +86,18 @@ KIND: Final = SignatureKind(
     title="raw signature",
     detect=lambda *_: True,
     judge=_judge,
-    references=("RFC 8017", "RFC 3279 section 2.2.3", "RFC 8032", "FIPS 204", "FIPS 205", "RFC 8554", "RFC 8391"),
+    weaknesses=("mac-not-signature",),
+    references=(
+        "RFC 8017",
+        "RFC 3279 section 2.2.3",
+        "RFC 8032",
+        "FIPS 204",
+        "FIPS 205",
+        "RFC 8554",
+        "RFC 8391",
+        "FIPS 198-1",
+        "SP 800-185",
+        "SP 800-38B",
+    ),
     fallback=True,
 )
