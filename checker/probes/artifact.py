@@ -299,7 +299,7 @@ def _fleet_key(place: _Place, signature: Signature) -> bool | None:
     """Return whether a MAC's key is shared; one device says nothing.
 
     A key that verifies artifacts of two devices, or that everybody has, is the fleet's. It is a device's own, as far as
-    the artifacts at hand go, where another device's artifacts of the release carry MACs by other keys (criteria.md 3.5).
+    the artifacts at hand go, where another device's artifacts carry MACs by other keys (criteria.md 3.5).
     """
     if signature.kind is not AuthKind.MAC or not signature.key.id:
         return None
