@@ -115,6 +115,7 @@ def assess(
         revoked=revocation.signer,
         checked_at=at,
         expired=not leaf.facts.not_before <= at <= leaf.facts.not_after,
+        one_time_keys=own.one_time_uses(built.path) if built.own else (),
     )
     return _decide(leaf, ring, built, chain, revocation)
 

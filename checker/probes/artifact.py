@@ -271,6 +271,7 @@ def _signature(place: _Place, signature: Signature) -> Evidence:
         "key": _facts.key_values(signature.key),
         "quantum_resistant": _facts.quantum_resistant(name),
         "chain": signature.chain is not None and bool(signature.chain.certificates),
+        "stateful_path": signature.chain is not None and bool(signature.chain.one_time_keys),
         "signing_time": signature.signing_time or None,
         "fleet_key": _fleet_key(place, signature),
     }
