@@ -147,7 +147,7 @@ def prehash(
             raise UnsupportedAlgorithmError(f"{algorithm} signs the message itself, which has to be given whole")
         return Prehash(hash)
     _usable(key)
-    return post_quantum.prehash(_family(key, algorithm), key.key, algorithm, hash, signature, context)
+    return post_quantum.prehash(_family(key, algorithm), key.key, algorithm, hash, signature, context or key.context)
 
 
 def verify_prehashed(
@@ -169,7 +169,7 @@ def verify_prehashed(
         verify_digest(key, algorithm, hash, digest, signature)
         return
     _usable(key)
-    post_quantum.verify(_family(key, algorithm), key.key, algorithm, hash, digest, signature, context)
+    post_quantum.verify(_family(key, algorithm), key.key, algorithm, hash, digest, signature, context or key.context)
 
 
 def fits(key: PublicKey, size: int) -> bool:

@@ -86,3 +86,27 @@ def test_a_large_file_is_streamed(kit: Any, tmp_path: Path) -> None:
     source.close()
     assert image.signatures[0].outcome is Outcome.VALID
     assert peak < 8 * 1024 * 1024
+
+
+@pytest.mark.parametrize("pad", [b"", b"\n"])
+def test_a_signature_in_a_context_is_valid_in_that_context_and_in_no_other(kit: Any, pad: bytes) -> None:
+    signer: Any = material.ml_dsa(b"context", "ml-dsa-44")
+    ring = KeyRing.of(keys=[from_spki(signer.spki, "key")])
+    signature = signer.sign(CONTENT, b"pump update")
+    for said, outcome in (
+        (b"pump update", Outcome.INVALID if pad else Outcome.VALID),
+        (b"pump updatE", Outcome.INVALID),
+        (b"", Outcome.INVALID),
+        (bytes(256), Outcome.UNDECIDABLE),
+    ):
+        found = kit.open(CONTENT + pad, signature=signature, ring=ring, options={"context": said.hex()})
+        assert found.signatures[0].outcome is outcome
+    plain = kit.open(CONTENT, signature=signer.sign(CONTENT), ring=ring, options={"context": b"pump update".hex()})
+    assert plain.signatures[0].outcome is Outcome.INVALID
+
+
+def test_a_context_that_is_no_hexadecimal_decides_nothing(kit: Any) -> None:
+    signer = material.ml_dsa(b"context", "ml-dsa-44")
+    ring = KeyRing.of(keys=[from_spki(signer.spki, "key")])
+    found = kit.open(CONTENT, signature=signer.sign(CONTENT), ring=ring, options={"context": "pump"}).signatures[0]
+    assert (found.outcome, "hexadecimal" in found.note) == (Outcome.UNDECIDABLE, True)

@@ -13,6 +13,7 @@ from typing import Final
 
 from checker.crypto.keys import PublicKey
 from checker.crypto.signatures import Prehash, candidates, fits, needs_message
+from checker.errors import FormatError
 from checker.formats._raw_signature import from_base64, judge, plausible_keys, prehashes
 from checker.formats._signatures._tag import judge_tag
 from checker.formats._signatures.contract import Judged, Judgement, SignatureKind, digests_of, message_of
@@ -21,6 +22,8 @@ from checker.io.digests import DigestRequest, Literal, Piece, supported
 from checker.model.artifact import Signature, Source, Span, Weakness
 from checker.model.terms import Outcome
 
+CONTEXT: Final = "context"
+_MAX_CONTEXT: Final = 255  # bytes, FIPS 204 5.2 and FIPS 205 10.2
 USUAL: Final = ("sha-256", "sha-384", "sha-512")
 _ORDER: Final = (Outcome.VALID, Outcome.UNDECIDABLE, Outcome.INVALID, Outcome.KEY_UNKNOWN, Outcome.ABSENT)
 
@@ -28,13 +31,30 @@ One = Generator[Sequence[DigestRequest], Mapping[DigestRequest, bytes], Signatur
 
 
 def _judge(source: Source, data: bytes, context: Context) -> Judged:
+    try:
+        keys = _in_context(context)
+    except FormatError as error:
+        note = str(error)
+        return Judgement(signatures=(Signature(outcome=Outcome.UNDECIDABLE, encoding="raw", note=note),))
     results = []
     for form, prefix in ((data, ""), (from_base64(data), "base64 of ")):
         if form is not None:
-            found = yield from judge_raw(source, form, context.keys.verifiers)
+            found = yield from judge_raw(source, form, keys)
             results.append(replace(found, encoding=prefix + found.encoding))
     best = min(results, key=lambda signature: _ORDER.index(signature.outcome))
     return _with_tag(best, source, data, context)
+
+
+def _in_context(context: Context) -> tuple[PublicKey, ...]:
+    """Return the declared keys, each in the context that the user named for this signature."""
+    stated = context.options.get(CONTEXT, "")
+    try:
+        said = bytes.fromhex(stated)
+    except ValueError as error:
+        raise FormatError("is not hexadecimal", field=CONTEXT) from error
+    if len(said) > _MAX_CONTEXT:
+        raise FormatError(f"has at most {_MAX_CONTEXT} bytes, here are {len(said)}", field=CONTEXT)
+    return tuple(replace(key, context=said) for key in context.keys.verifiers)
 
 
 def _with_tag(found: Signature, source: Source, data: bytes, context: Context) -> Judgement:
