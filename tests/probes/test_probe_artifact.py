@@ -353,7 +353,14 @@ def test_a_good_path_answers_pk1_to_pk9(lab: Any, image: Any) -> None:
     right = ("valid", "anchor_declared", "delegated", "ca_flags", "purpose", "within_validity", "revocation_named")
     assert {name: values[name] for name in right} == dict.fromkeys(right, True)
     assert (values["revoked"], values["weak_hash"], values["weakest_bits"]) == (False, False, 128)
-    assert (values["leaf_days"], values["quantum_resistant"]) == (365, False)
+    assert (values["leaf_days"], values["quantum_resistant"], values["leaf_quantum_resistant"]) == (365, False, False)
+
+
+def test_a_resistant_leaf_under_a_classical_root_is_told_from_a_resistant_path(lab: Any, image: Any) -> None:
+    found = path()
+    leaf = replace(found.certificates[0], key=key("7", "ml-dsa-65", 192))
+    values = chain_of(lab, image, replace(found, certificates=(leaf, *found.certificates[1:])))
+    assert (values["quantum_resistant"], values["leaf_quantum_resistant"]) == (False, True)
     assert "separate_from_tls" not in values  # no TLS key is declared
     positions = [item.values["position"] for item in lab.run(PROBE) if item.kind == "certificate"]
     assert sorted(map(str, positions)) == ["anchor", "intermediate", "leaf"]
