@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from checker.crypto.certificates import parse_certificate
+from checker.crypto.cms import MAX_PREHASHES, SignedMessage
 from checker.crypto.key_files import read_public_keys
 from checker.crypto.keyring import KeyRing
 from checker.crypto.keys import from_spki
@@ -110,3 +112,28 @@ def test_a_context_that_is_no_hexadecimal_decides_nothing(kit: Any) -> None:
     ring = KeyRing.of(keys=[from_spki(signer.spki, "key")])
     found = kit.open(CONTENT, signature=signer.sign(CONTENT), ring=ring, options={"context": "pump"}).signatures[0]
     assert (found.outcome, "hexadecimal" in found.note) == (Outcome.UNDECIDABLE, True)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_cms_signer_without_attributes_needs_no_file_in_memory(
+    kit: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contract, "MAX_MESSAGE", 10)
+    signer = MAKERS[name]()
+    leaf = material.certificate("leaf", signer, "leaf", signer)
+    anchors = KeyRing.of(anchors=[parse_certificate(leaf)])
+    bare = KeyRing.of(keys=[from_spki(signer.spki, "key")])
+    for ring, certificates in ((anchors, [leaf]), (bare, [])):
+        message = material.signed_data(CONTENT, signer, "leaf", certificates, attributes=False)
+        found = kit.open(CONTENT, signature=message, ring=ring).signatures[0]
+        assert (found.outcome, found.algorithm) == (Outcome.VALID, name)
+        changed = kit.open(CONTENT + b"\n", signature=message, ring=ring).signatures[0]
+        assert changed.outcome in {Outcome.INVALID, Outcome.KEY_UNKNOWN}
+
+
+def test_many_certificates_of_one_signer_ask_for_few_passes_over_the_file() -> None:
+    signer = material.ml_dsa(b"many", "ml-dsa-44")
+    others = [material.ml_dsa(bytes([number]), "ml-dsa-44") for number in range(40)]
+    certificates = [material.certificate("leaf", each, "leaf", each) for each in others]
+    message = SignedMessage.parse(material.signed_data(CONTENT, signer, "leaf", certificates, attributes=False))
+    assert len(message.prehashes(KeyRing.empty())) == MAX_PREHASHES

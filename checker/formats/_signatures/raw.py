@@ -7,19 +7,26 @@ explains may be a tag under a given secret.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from checker.crypto.keys import PublicKey
-from checker.crypto.signatures import Prehash, candidates, fits, needs_message
+from checker.crypto.signatures import candidates, fits, needs_message
 from checker.errors import FormatError
 from checker.formats._raw_signature import from_base64, judge, plausible_keys, prehashes
 from checker.formats._signatures._tag import judge_tag
-from checker.formats._signatures.contract import Judged, Judgement, SignatureKind, digests_of, message_of
+from checker.formats._signatures.contract import (
+    Judged,
+    Judgement,
+    SignatureKind,
+    digests_of,
+    message_of,
+    prehashed_of,
+)
 from checker.formats.contract import Context
-from checker.io.digests import DigestRequest, Literal, Piece, supported
-from checker.model.artifact import Signature, Source, Span, Weakness
+from checker.io.digests import DigestRequest, supported
+from checker.model.artifact import Signature, Source, Weakness
 from checker.model.terms import Outcome
 
 CONTEXT: Final = "context"
@@ -77,7 +84,7 @@ def judge_raw(source: Source, data: bytes, keys: Sequence[PublicKey]) -> One:
     hashes = dict.fromkeys(each.hash for _, each in pairs if not needs_message(each.algorithm))
     whole = any(needs_message(each.algorithm) and not fits(key, len(data)) for key, each in pairs)
     message = message_of(source) if whole else None
-    prehashed = yield from _prehashed(source, prehashes(data, keys))
+    prehashed = yield from prehashed_of(source, prehashes(data, keys))
     if prehashed:
         found = judge(data, keys, {}, message=message, prehashed=prehashed)
         if found.outcome is Outcome.VALID:  # no other hash of a large file is needed
@@ -89,16 +96,6 @@ def judge_raw(source: Source, data: bytes, keys: Sequence[PublicKey]) -> One:
         return found
     more = yield from digests_of(source, rest)
     return judge(data, keys, digests | more, message=message, prehashed=prehashed)
-
-
-def _prehashed(
-    source: Source, wanted: Iterable[Prehash]
-) -> Generator[Sequence[DigestRequest], Mapping[DigestRequest, bytes], dict[Prehash, bytes]]:
-    """Answer digests with a prefix, so that a file of any size is verified without being held in memory."""
-    whole = Piece(source, Span(0, source.size))
-    requests = {item: DigestRequest(item.hash, (Literal(item.prefix), whole)) for item in wanted}
-    answers = yield tuple(requests.values())
-    return {item: answers[request] for item, request in requests.items()}
 
 
 KIND: Final = SignatureKind(
