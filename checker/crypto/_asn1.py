@@ -131,6 +131,16 @@ def first_tags(data: bytes) -> tuple[int, int]:
         return (first, inner[0] if inner else -1)
 
 
+def elements(data: bytes) -> Iterator[bytes]:
+    """Yield the DER values inside a constructed one."""
+    with guarded("constructed value"):
+        rest = asn1_parser.parse(data, strict=True)[4]
+        while rest:
+            size = asn1_parser.peek(rest)
+            yield rest[:size]
+            rest = rest[size:]
+
+
 def integer_strings(raw: bytes) -> tuple[int, ...]:
     """Return the integers of a DER SEQUENCE of INTEGER."""
 

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
 from checker.crypto import _asn1, ciphers
 from checker.crypto import _cms_structures as asn
 from checker.crypto.algorithms import algorithm
+from checker.crypto.kem import composite, ml_kem
 from checker.crypto.kem import keys as kem_keys
 from checker.crypto.keyring import DecryptionKey, KeyRing
 from checker.errors import DecryptionError, FormatError, UnsupportedAlgorithmError
@@ -26,10 +27,7 @@ from checker.model.artifact import Encryption, KeyFacts, Recipient
 
 # One decapsulation in pure Python takes about 10 ms for ML-KEM and up to 300 ms for both variants of FrodoKEM.
 _KEM_WORK: Final = {
-    "ml-kem-512": 1,
-    "ml-kem-768": 1,
-    "ml-kem-1024": 1,
-    "x25519-ml-kem-768": 1,
+    **dict.fromkeys((*ml_kem.SETS, *composite.SETS), 1),
     "frodokem-640": 10,
     "frodokem-976": 20,
     "frodokem-1344": 30,
@@ -248,7 +246,7 @@ def _other(chosen: Any) -> _Wrapped:  # noqa: ANN401 - asn1crypto is untyped
     ciphertext, key = bytes(kem["ciphertext"].native), bytes(kem["key"].native)
     length, ukm = int(kem["kek_length"].native), kem["ukm"]
     facts = Recipient(
-        algorithm=asn.table_id(str(kem["kem"]["algorithm"].dotted), "key-transport"),
+        algorithm=_kem_name(str(kem["kem"]["algorithm"].dotted), len(ciphertext)),
         key=KeyFacts(id=_rid_text(kem["rid"])),
         ephemeral=hashlib.sha256(ciphertext).hexdigest(),
         wrapped=hashlib.sha256(key).hexdigest(),
@@ -266,6 +264,13 @@ def _other(chosen: Any) -> _Wrapped:  # noqa: ANN401 - asn1crypto is untyped
         point=ciphertext,
         wrap=str(kem["wrap"]["algorithm"].dotted),
     )
+
+
+def _kem_name(oid: str, size: int) -> str:
+    """Return the table's id of a KEM, or the identifier itself where the ciphertext cannot be one of that KEM."""
+    name = asn.table_id(oid, "key-transport")
+    sizes = kem_keys.ciphertext_sizes(name)
+    return oid if sizes and size not in sizes else name
 
 
 def _rid_text(rid: Any) -> str:  # noqa: ANN401 - asn1crypto is untyped

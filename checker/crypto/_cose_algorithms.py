@@ -2,7 +2,7 @@
 
 Source: RFC 9053 (signatures, MACs, AEADs, key wrap, ECDH), RFC 9864 (ESP256 …, Ed25519, Ed448: the curve is fixed),
 RFC 8812 (RSA, secp256k1), RFC 8230 (PS256), RFC 8778 (HSS-LMS), RFC 9459 (AES-CTR and AES-CBC, which are not
-authenticated), RFC 9054 (hashes), draft-ietf-cose-dilithium (ML-DSA).
+authenticated), RFC 9054 (hashes), RFC 9964 (ML-DSA).
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ What is not evaluated here (name constraints, policies, other critical extension
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,8 +17,10 @@ from asn1crypto import crl, x509
 from checker.crypto import _asn1
 from checker.crypto.certificates import Certificate, RevocationList, scheme_of
 from checker.crypto.keys import PublicKey
-from checker.crypto.signatures import verify_message
+from checker.crypto.post_quantum import STATEFUL
+from checker.crypto.signatures import one_time_keys, verify_message
 from checker.errors import CryptoError, FormatError
+from checker.model.artifact import OneTimeKey
 
 MAX_DEPTH: Final = 16  # links, as in `chains`
 MAX_TRIES: Final = 64  # signatures verified in one search; a real path takes two to four
@@ -77,6 +80,16 @@ def _paths(
             yield from _paths((*path, issuer), anchors, pool, budget)
 
 
+def one_time_uses(path: Sequence[Certificate]) -> tuple[OneTimeKey, ...]:
+    """Return the one-time keys that issuers used on a verified path, the anchor for its own certificate too."""
+    found: list[OneTimeKey] = []
+    for item, issuer in itertools.pairwise((*path, path[-1])):
+        if issuer.facts.key.algorithm in STATEFUL and signed_by(item.der, issuer.key):
+            bits = bytes(_asn1.RawCertificate.load(item.der)["signature"].contents)
+            found += one_time_keys(issuer.key, bits[1:])
+    return tuple(found)
+
+
 def signed_by(der: bytes, key: PublicKey) -> bool:
     """Return whether a certificate or revocation list was signed with a key (RFC 5280 4.1.1.3 and 5.1.1.3)."""
     try:
@@ -89,8 +102,13 @@ def signed_by(der: bytes, key: PublicKey) -> bool:
         verify_message(key, scheme.algorithm, scheme.hash, tbs, bits[1:], **salt)  # type: ignore[arg-type]
     except (CryptoError, FormatError):
         return False
-    # The identifier inside what is signed must be the one outside (RFC 5280 4.1.1.2).
-    return bits[:1] == b"\0" and identifier in tbs
+    # The identifier inside what is signed must be the one outside (RFC 5280 4.1.1.2 and 5.1.1.2).
+    return bits[:1] == b"\0" and identifier == _inner_identifier(tbs)
+
+
+def _inner_identifier(tbs: bytes) -> bytes:
+    """Return the AlgorithmIdentifier inside a TBSCertificate or a TBSCertList: the first SEQUENCE of either."""
+    return next((item for item in _asn1.elements(tbs) if item[:1] == b"\x30"), b"")
 
 
 def _judged(path: tuple[Certificate, ...], at: str) -> Found:

@@ -33,7 +33,7 @@ from checker.crypto.certificates import (
 )
 from checker.crypto.keyring import KeyRing
 from checker.errors import FormatError
-from checker.model.keys import ChainFacts, KeyFacts
+from checker.model.keys import ChainFacts, KeyFacts, OneTimeKey
 from checker.model.terms import Outcome
 from checker.model.value import value
 
@@ -72,6 +72,7 @@ class _Built:
     error: str = ""
     reaches_anchor: bool = True  # False: no path to a declared anchor is known
     own: bool = False  # found and checked by this program, since OpenSSL does not know its keys
+    one_time_keys: tuple[OneTimeKey, ...] = ()  # that issuers on an own path used
 
 
 @value
@@ -115,6 +116,7 @@ def assess(
         revoked=revocation.signer,
         checked_at=at,
         expired=not leaf.facts.not_before <= at <= leaf.facts.not_after,
+        one_time_keys=built.one_time_keys,
     )
     return _decide(leaf, ring, built, chain, revocation)
 
@@ -150,7 +152,8 @@ def _build(leaf: Certificate, ring: KeyRing, pool: Sequence[Certificate], at: st
     found = own.search(leaf, ring.anchors, pool, at)
     if found is None:
         return replace(built, reaches_anchor=False) if own.needed((leaf,)) else built
-    return _Built(path=found.path, error=found.error, reaches_anchor=found.known, own=True)
+    used = own.one_time_uses(found.path)
+    return _Built(path=found.path, error=found.error, reaches_anchor=found.known, own=True, one_time_keys=used)
 
 
 def _by_openssl(leaf: Certificate, ring: KeyRing, pool: Sequence[Certificate], at: str) -> _Built:

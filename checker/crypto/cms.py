@@ -9,8 +9,10 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from asn1crypto import cms, core
@@ -25,13 +27,22 @@ from checker.crypto.chains import assess
 from checker.crypto.keyring import KeyRing
 from checker.crypto.keys import PublicKey
 from checker.crypto.schemes import INNER_HASH, Scheme
-from checker.crypto.signatures import needs_message, verify_digest, verify_message, with_one_time
+from checker.crypto.signatures import (
+    Prehash,
+    needs_message,
+    prehash,
+    verify_digest,
+    verify_message,
+    verify_prehashed,
+    with_one_time,
+)
 from checker.errors import FormatError, InvalidSignatureError, UnsupportedAlgorithmError
 from checker.io import digests
 from checker.io.limits import MAX_CERTIFICATES
 from checker.model.artifact import Signature
 from checker.model.terms import Outcome
 
+MAX_PREHASHES = 16  # of one message; each is a pass over the content, and real messages need one to three
 __all__ = ["EnvelopedMessage", "Opened", "SignedMessage", "looks_like_cms", "looks_like_envelope"]
 
 
@@ -109,6 +120,15 @@ class SignedMessage:
         """Return the digests over the content that `verify` will ask for, each once (ids of the algorithm table)."""
         return tuple(dict.fromkeys(signer.digest for signer in self.signers))
 
+    def prehashes(self, ring: KeyRing) -> tuple[Prehash, ...]:
+        """Return the digests over the content by which signers without signed attributes are verified, each once.
+
+        They are those of quantum-resistant schemes that take the message, so that no content has to be held for them.
+        """
+        job = _Job(self, None, None, ring, "", "")
+        found = (each for signer in self.signers for each in job.prehashes(signer))
+        return tuple(dict.fromkeys(itertools.islice(found, MAX_PREHASHES)))
+
     def verify(
         self,
         content_digest: Callable[[str], bytes] | None,
@@ -117,12 +137,14 @@ class SignedMessage:
         purpose: str = "code-signing",
         *,
         content: Callable[[], bytes] | None = None,
+        prehashed: Mapping[Prehash, bytes] = MappingProxyType({}),
     ) -> tuple[Signature, ...]:
         """Return one `Signature` for each signer; none for a message without signers.
 
         `content_digest` gives the digest of the content by hash id (it may raise `UnsupportedAlgorithmError`); None
         stands for the attached content. `content` gives the content itself, which only signers without signed
-        attributes whose scheme takes the message (Ed25519, ML-DSA) need.
+        attributes whose scheme takes the message (Ed25519, ML-DSA) need; `prehashed` are the answers to what
+        `prehashes` asks for, with which the quantum-resistant ones among them need no content.
 
         The outcome is `valid` only where the mathematics hold and the key is declared or certified by a declared
         anchor (`checker.crypto.chains` tells every case), `undecidable` where an algorithm cannot be computed here.
@@ -133,7 +155,7 @@ class SignedMessage:
         attached = self.content
         if content_digest is None and attached is not None:
             content_digest, content = _digest_of(attached), lambda: attached
-        job = _Job(self, content_digest, content, ring, as_of, purpose)
+        job = _Job(self, content_digest, content, ring, as_of, purpose, prehashed)
         return tuple(part for signer in self.signers for part in _parts(job.run(signer)))
 
 
@@ -224,6 +246,19 @@ class _Job:
     ring: KeyRing
     as_of: str
     purpose: str
+    prehashed: Mapping[Prehash, bytes] = field(default_factory=dict)
+
+    def prehashes(self, signer: _Signer) -> Iterator[Prehash]:
+        """Yield the digest that each key that may be the signer's needs."""
+        if signer.attributes is not None:
+            return
+        for key in tuple(item.key for item in self._named(signer)) or self.ring.keys:
+            try:
+                scheme = scheme_of(signer.scheme, signer.digest)
+                if needs_message(scheme.algorithm):
+                    yield prehash(key, scheme.algorithm, scheme.hash, signer.signature)
+            except (UnsupportedAlgorithmError, InvalidSignatureError, FormatError):
+                continue
 
     def run(self, signer: _Signer) -> Signature:
         blank = Signature(
@@ -306,12 +341,21 @@ class _Job:
         if signer.attributes is not None:
             verify_message(key, scheme.algorithm, scheme.hash, signer.attributes, signer.signature, **salt)  # type: ignore[arg-type]
         elif needs_message(scheme.algorithm):
-            if self.content is None:
-                raise UnsupportedAlgorithmError(f"{scheme.algorithm} without signed attributes needs the whole content")
-            verify_message(key, scheme.algorithm, scheme.hash, self.content(), signer.signature)
+            self._compute_whole(signer, scheme, key)
         else:
             digest = self._digest(signer)
             verify_digest(key, scheme.algorithm, scheme.hash, digest, signer.signature, **salt)  # type: ignore[arg-type]
+
+    def _compute_whole(self, signer: _Signer, scheme: Scheme, key: PublicKey) -> None:
+        """Verify a signature over the content itself, by a digest where one was asked for."""
+        streamed = self.prehashed and scheme.algorithm not in INNER_HASH  # EdDSA hashes the message twice
+        wanted = prehash(key, scheme.algorithm, scheme.hash, signer.signature) if streamed else None
+        if wanted is not None and wanted in self.prehashed:
+            verify_prehashed(key, scheme.algorithm, scheme.hash, self.prehashed[wanted], signer.signature)
+            return
+        if self.content is None:
+            raise UnsupportedAlgorithmError(f"{scheme.algorithm} without signed attributes needs the whole content")
+        verify_message(key, scheme.algorithm, scheme.hash, self.content(), signer.signature)
 
     def _judge(self, signer: _Signer, certificate: Certificate, blank: Signature) -> Signature:
         verdict = assess(

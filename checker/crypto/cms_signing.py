@@ -16,7 +16,7 @@ from checker.crypto import _cms_structures as asn
 from checker.crypto.algorithms import algorithm as table_line
 from checker.crypto.certificates import scheme_of
 from checker.crypto.cms_layout import SIGNED, Layout, digest_ids, layout
-from checker.crypto.signatures import Scheme
+from checker.crypto.schemes import Scheme
 from checker.crypto.signing import Message, fits, sign, usual_scheme
 from checker.crypto.staging import Signer
 from checker.errors import FormatError, UnsupportedAlgorithmError

@@ -9,7 +9,7 @@ from typing import Final
 
 from checker.crypto._cose_algorithms import SIGNATURES, SignatureAlgorithm
 from checker.crypto._cose_message import ALG, KID, Headers
-from checker.crypto.signatures import Scheme
+from checker.crypto.schemes import Scheme
 from checker.crypto.signing import sign
 from checker.crypto.staging import Signer
 from checker.errors import CryptoError, UnsupportedAlgorithmError

@@ -1,5 +1,7 @@
 """JSON Web Signatures (RFC 7515), unencoded payloads (RFC 7797) and JSON Web Keys (RFC 7517, 7518, 8037).
 
+ML-DSA and its `AKP` keys are those of RFC 9964, SLH-DSA those of draft-ietf-cose-sphincs-plus.
+
 The key decides, not the header: a signature is verified only where the declared algorithm is of the key's own kind and
 curve, so that a public key never serves as an HMAC secret and `none` is never a signature (RFC 8725 sections 2.1, 3.1).
 """
@@ -14,11 +16,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from checker.crypto.keys import PublicKey, from_ec_point, from_ed25519, from_rsa_numbers
+from checker.crypto.keys import PublicKey, from_ec_point, from_ed25519, from_raw, from_rsa_numbers
 from checker.crypto.signatures import Candidate, ecdsa_der, verify_message
 from checker.errors import FormatError, InvalidSignatureError, KeyMaterialError, UnsupportedAlgorithmError
 from checker.io.limits import MAX_HEADER
 
+_RESISTANT: Final = (  # each the id of the algorithm table in capitals; pure forms without a context
+    "ML-DSA-44",
+    "ML-DSA-65",
+    "ML-DSA-87",
+    "SLH-DSA-SHA2-128s",
+    "SLH-DSA-SHAKE-128s",
+    "SLH-DSA-SHA2-128f",
+)
 ALGORITHMS: Final[Mapping[str, tuple[str, Candidate]]] = {  # RFC 7518 3.1: the kind of key, and the scheme
     "RS256": ("rsa", Candidate("rsa-pkcs1v15", "sha-256")),
     "RS384": ("rsa", Candidate("rsa-pkcs1v15", "sha-384")),
@@ -31,6 +41,7 @@ ALGORITHMS: Final[Mapping[str, tuple[str, Candidate]]] = {  # RFC 7518 3.1: the 
     "ES512": ("ec-p521", Candidate("ecdsa", "sha-512")),
     "EdDSA": ("ed25519", Candidate("ed25519", "sha-512")),
     "Ed25519": ("ed25519", Candidate("ed25519", "sha-512")),
+    **{name: (name.lower(), Candidate(name.lower(), "")) for name in _RESISTANT},
 }
 _HASH_BYTES: Final = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
 _COORDINATES: Final = {"ec-p256": 32, "ec-p384": 48, "ec-p521": 66}  # bytes, RFC 7518 6.2.1.2
@@ -261,12 +272,12 @@ def verify_jws(jws: Jws, key: PublicKey) -> Candidate:
 
 
 def read_jwk(value: Any, name: str = "") -> PublicKey:  # noqa: ANN401 - parsed JSON
-    """Return the public key of a JWK: RSA, EC on P-256, P-384 or P-521, or Ed25519.
+    """Return the public key of a JWK: RSA, EC on P-256, P-384 or P-521, Ed25519, ML-DSA or SLH-DSA.
 
     Raises:
         KeyMaterialError: another kind, a private or symmetric key, or numbers that are damaged.
     """
-    if not isinstance(value, dict) or {"d", "k", "p", "q"} & value.keys():
+    if not isinstance(value, dict) or {"d", "k", "p", "priv", "q"} & value.keys():
         raise KeyMaterialError(f"{name or 'JWK'}: is no public JSON Web Key")
     try:
         return _key(value, name)
@@ -289,7 +300,20 @@ def _key(value: Mapping[str, Any], name: str) -> PublicKey:
         if len(raw) != 32:  # noqa: PLR2004 - RFC 8037 section 2
             raise FormatError("an Ed25519 key has 32 bytes", field="JWK x")
         return from_ed25519(raw, name)
+    if kind == "AKP":
+        return _resistant(value, name)
     raise FormatError(f"keys of type {str(kind)[:20]!r} {str(curve)[:20]!r} are not read", field="JWK kty")
+
+
+def _resistant(value: Mapping[str, Any], name: str) -> PublicKey:
+    """Return an Algorithm Key Pair's public half (RFC 9964 section 3): `alg` is part of the key."""
+    algorithm = _text(value, "alg").decode(errors="replace")
+    if algorithm not in _RESISTANT:
+        raise FormatError(f"keys of {algorithm[:50]!r} are not read", field="JWK alg")
+    found = from_raw(algorithm.lower(), from_base64url(_text(value, "pub"), "JWK pub"), name)
+    if not found.usable:
+        raise FormatError(f"is no public key of {algorithm}", field="JWK pub")
+    return found
 
 
 def _integer(value: Mapping[str, Any], name: str) -> int:

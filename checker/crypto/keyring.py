@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 from checker.crypto import _asn1
 from checker.crypto.certificates import Certificate, RevocationList, parse_certificate, parse_crl
 from checker.crypto.keys import PublicKey, from_raw, from_spki
+from checker.crypto.macs import known_to_all
 from checker.errors import FormatError, KeyMaterialError
 from checker.io.limits import MAX_CERTIFICATES, MAX_KEY_FILE
 from checker.model.keys import KeyFacts
@@ -259,6 +260,7 @@ def _secret(secret: bytes, iv: bytes, name: str) -> DecryptionKey:
         strength=min(bits, 256),
         name=name,
         declared=True,
+        published=known_to_all(secret),
     )
     return DecryptionKey(name=name, kind="secret", facts=facts, secret=secret, iv=iv)
 

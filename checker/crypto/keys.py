@@ -64,12 +64,14 @@ class PublicKey:
     """A public key: its facts, its DER SubjectPublicKeyInfo, and the usable object (None: cryptography refuses it).
 
     `terms` are those of its own file, for formats that name keys by other ids or limit them (OpenPGP, minisign).
+    `context` is the one in which it signs, where a signature itself cannot say so (FIPS 204 5.2, FIPS 205 10.2).
     """
 
     facts: KeyFacts
     spki: bytes = field(repr=False)
     key: Any = field(repr=False, compare=False, default=None)
     terms: KeyTerms | None = field(repr=False, compare=False, default=None)
+    context: bytes = field(repr=False, compare=False, default=b"")
 
     @property
     def spki_sha256(self) -> str:

@@ -1,18 +1,37 @@
-"""Tags under AES keys over content of any size, and secret keys that everybody has (SP 800-38B, SP 800-38D)."""
+"""Tags under secret keys over content of any size, and secret keys that everybody has.
+
+HMAC is FIPS 198-1, KMAC256 SP 800-185, CMAC SP 800-38B, GMAC and GCM SP 800-38D.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import cmac
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from checker.crypto import keccak
 from checker.errors import UnsupportedAlgorithmError
 
-MIN_TAG: Final = 4  # bytes: SP 800-38B and SP 800-38D know no shorter tag
+MIN_TAG: Final = 4  # bytes: SP 800-38B, SP 800-38D and SP 800-107 know no shorter tag
+KMAC_SIZE: Final = 64  # bytes of tag where none is named; KMAC binds the length, so that shorter tags differ
+_HASHES: Final[Mapping[str, str]] = {  # id of the table → hashlib's name
+    "hmac-md5": "md5",
+    "hmac-sha-1": "sha1",
+    "hmac-sha-224": "sha224",
+    "hmac-sha-256": "sha256",
+    "hmac-sha-384": "sha384",
+    "hmac-sha-512": "sha512",
+    "hmac-sha3-224": "sha3_224",
+    "hmac-sha3-256": "sha3_256",
+    "hmac-sha3-384": "sha3_384",
+    "hmac-sha3-512": "sha3_512",
+}
 _PUBLISHED: Final = {
     "603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4": "the example of SP 800-38A and SP 800-38B",
     "feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308": "the example of the GCM specification",
@@ -20,28 +39,55 @@ _PUBLISHED: Final = {
 _BAD_INPUT: Final = (ValueError, TypeError, OverflowError, UnsupportedAlgorithm)
 
 
-def tag_over(key: bytes, algorithm: str, chunks: Iterable[bytes], *, nonce: bytes = b"") -> bytes:
+def tag_over(
+    key: bytes, algorithm: str, chunks: Iterable[bytes], *, nonce: bytes = b"", size: int = KMAC_SIZE
+) -> bytes:
     """Return the full tag over content that comes in pieces.
 
     Args:
-        key: the AES key.
-        algorithm: `aes-256-cmac`, `aes-256-gmac`, or `aes-256-gcm` for the tag that encrypting the content would give;
-            128 and 192 alike.
+        key: the secret.
+        algorithm: `hmac-sha3-256` and the like; `kmac256`, without a customisation string; `aes-256-cmac`,
+            `aes-256-gmac`, or `aes-256-gcm` for the tag that encrypting the content would give. 128 and 192 alike, and
+            no number stands for the key's own.
         chunks: the content.
         nonce: of GMAC and GCM.
+        size: bytes of a KMAC's tag.
 
     Raises:
-        UnsupportedAlgorithmError: nothing here computes it, or key or nonce do not fit.
+        UnsupportedAlgorithmError: nothing here computes it, key or nonce do not fit, or the content is too large for
+            KMAC, which takes `keccak.MAX_MESSAGE` bytes.
     """
-    mode = algorithm.removeprefix(f"aes-{len(key) * 8}-")
+    mode = algorithm.removeprefix(f"aes-{len(key) * 8}-").removeprefix("aes-")
     try:
+        if algorithm in _HASHES:
+            return _hmac(key, _HASHES[algorithm], chunks)
+        if algorithm == "kmac256":
+            return keccak.kmac256(key, _gathered(chunks), b"", size)
         if mode == "cmac":
             return _cmac(key, chunks)
         if mode in {"gmac", "gcm"}:
             return _gcm(key, nonce, chunks, sealed=mode == "gcm")
     except _BAD_INPUT as error:
-        raise UnsupportedAlgorithmError(f"{algorithm} cannot use a nonce of {len(nonce)} bytes like this") from error
+        text = f"{algorithm} cannot use a key of {len(key)} bytes, or a nonce of {len(nonce)}, like this"
+        raise UnsupportedAlgorithmError(text) from error
     raise UnsupportedAlgorithmError(f"{algorithm!r} with a key of {len(key)} bytes is not computed here")
+
+
+def _hmac(key: bytes, name: str, chunks: Iterable[bytes]) -> bytes:
+    running = hmac.new(key, digestmod=partial(hashlib.new, name, usedforsecurity=False))
+    for chunk in chunks:
+        running.update(chunk)
+    return running.digest()
+
+
+def _gathered(chunks: Iterable[bytes]) -> bytes:
+    """Return as much of the content as KMAC takes, and one piece more where it is longer."""
+    held = bytearray()
+    for chunk in chunks:
+        held += chunk
+        if len(held) > keccak.MAX_MESSAGE:
+            break
+    return bytes(held)
 
 
 def _cmac(key: bytes, chunks: Iterable[bytes]) -> bytes:

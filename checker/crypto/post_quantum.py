@@ -97,14 +97,14 @@ def fits(algorithm: str, key: Any, size: int) -> bool:  # noqa: ANN401 - one of 
     return size == _MLDSA[algorithm.removeprefix(PREHASHED)][1]
 
 
-def _check(key_algorithm: str, algorithm: str) -> None:
+def _check(key_algorithm: str, algorithm: str, context: bytes) -> None:
     if algorithm not in {key_algorithm, PREHASHED + key_algorithm}:
         raise InvalidSignatureError(f"a {key_algorithm} key cannot make {algorithm} signatures")
+    if len(context) > _MAX_CONTEXT:
+        raise InvalidSignatureError(f"a context has at most {_MAX_CONTEXT} bytes, here are {len(context)}")
 
 
 def _head(first: int, context: bytes) -> bytes:
-    if len(context) > _MAX_CONTEXT:
-        raise InvalidSignatureError(f"a context has at most {_MAX_CONTEXT} bytes, here are {len(context)}")
     return bytes([first, len(context)]) + context
 
 
@@ -122,7 +122,7 @@ def prehash(
         InvalidSignatureError: the signature cannot be one of this key and algorithm.
         UnsupportedAlgorithmError: the hash is none that the scheme can name.
     """
-    _check(key_algorithm, algorithm)
+    _check(key_algorithm, algorithm, context)
     if algorithm.startswith(PREHASHED):
         _identifier(hash_name)
         return Prehash(hash_name)
@@ -156,7 +156,7 @@ def verify(
         InvalidSignatureError: it does not verify.
         UnsupportedAlgorithmError: the hash is none that the scheme can name.
     """
-    _check(key_algorithm, algorithm)
+    _check(key_algorithm, algorithm, context)
     if algorithm.startswith(PREHASHED):
         inner = _representative(key, signature, _head(1, context) + _identifier(hash_name) + digest)
         digest = digests.digest(inner.hash, inner.prefix)

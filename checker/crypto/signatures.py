@@ -5,21 +5,16 @@ Weak algorithms are verified like others (MD5, SHA-1, RSA-512): what is weak is 
 
 from __future__ import annotations
 
-import hashlib
-import hmac as std_hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import cmac, hashes
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
-from cryptography.hazmat.primitives.ciphers import algorithms as ciphers
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from checker.crypto import _asn1, post_quantum
-from checker.crypto.keccak import kmac256
+from checker.crypto import _asn1, macs, post_quantum
 from checker.crypto.keys import PublicKey
 from checker.crypto.post_quantum import Prehash
 from checker.crypto.schemes import INNER_HASH
@@ -43,18 +38,6 @@ _HASHES: Final[Mapping[str, hashes.HashAlgorithm]] = {
     "sha3-384": hashes.SHA3_384(),
     "sha3-512": hashes.SHA3_512(),
 }
-_HMAC_NAMES: Final = {
-    "md5": "md5",
-    "sha-1": "sha1",
-    "sha-224": "sha224",
-    "sha-256": "sha256",
-    "sha-384": "sha384",
-    "sha-512": "sha512",
-    "sha3-224": "sha3_224",
-    "sha3-256": "sha3_256",
-    "sha3-384": "sha3_384",
-    "sha3-512": "sha3_512",
-}
 _EDDSA: Final[Mapping[str, type]] = {"ed25519": ed25519.Ed25519PublicKey, "ed448": ed448.Ed448PublicKey}
 _CANDIDATE_HASHES: Final = (
     "sha-256",
@@ -68,8 +51,6 @@ _CANDIDATE_HASHES: Final = (
     "md5",
 )
 _BAD_INPUT: Final = (ValueError, TypeError, OverflowError, UnsupportedAlgorithm)
-_KMAC_SIZE: Final = 64  # bytes of tag where none is named; KMAC binds the length, so that shorter tags differ
-_MIN_TAG: Final = 4  # bytes: SP 800-38B and SP 800-107 allow no shorter tag
 
 
 @dataclass(frozen=True, order=True)
@@ -155,7 +136,7 @@ def prehash(
             raise UnsupportedAlgorithmError(f"{algorithm} signs the message itself, which has to be given whole")
         return Prehash(hash)
     _usable(key)
-    return post_quantum.prehash(_family(key, algorithm), key.key, algorithm, hash, signature, context)
+    return post_quantum.prehash(_family(key, algorithm), key.key, algorithm, hash, signature, context or key.context)
 
 
 def verify_prehashed(
@@ -177,7 +158,7 @@ def verify_prehashed(
         verify_digest(key, algorithm, hash, digest, signature)
         return
     _usable(key)
-    post_quantum.verify(_family(key, algorithm), key.key, algorithm, hash, digest, signature, context)
+    post_quantum.verify(_family(key, algorithm), key.key, algorithm, hash, digest, signature, context or key.context)
 
 
 def fits(key: PublicKey, size: int) -> bool:
@@ -344,11 +325,8 @@ def verify_mac(key_bytes: bytes, algorithm: str, message: bytes, tag: bytes, *, 
         InvalidSignatureError: the tag is wrong, shorter than 4 bytes or longer than the full one.
         UnsupportedAlgorithmError: nothing here computes it, or the key's size does not fit.
     """
-    if algorithm == "kmac256" and len(tag) >= _MIN_TAG:
-        full = kmac256(key_bytes, message, b"", min(len(tag), _KMAC_SIZE))
-    else:
-        full = compute_mac(key_bytes, algorithm, message, nonce=nonce)
-    if not _MIN_TAG <= len(tag) <= len(full) or not std_hmac.compare_digest(full[: len(tag)], tag):
+    size = min(max(len(tag), macs.MIN_TAG), macs.KMAC_SIZE)
+    if not macs.same_tag(macs.tag_over(key_bytes, algorithm, (message,), nonce=nonce, size=size), tag):
         raise InvalidSignatureError(f"the {algorithm} tag does not verify")
 
 
@@ -358,19 +336,4 @@ def compute_mac(key_bytes: bytes, algorithm: str, message: bytes, *, nonce: byte
     Raises:
         UnsupportedAlgorithmError: nothing here computes it, or the key's size does not fit.
     """
-    try:
-        if algorithm.startswith("hmac-") and algorithm[5:] in _HMAC_NAMES:
-            return std_hmac.new(
-                key_bytes, message, lambda: hashlib.new(_HMAC_NAMES[algorithm[5:]], usedforsecurity=False)
-            ).digest()
-        if algorithm == "kmac256":
-            return kmac256(key_bytes, message, b"", _KMAC_SIZE)
-        if algorithm in {"aes-cmac", f"aes-{len(key_bytes) * 8}-cmac"}:
-            running = cmac.CMAC(ciphers.AES(key_bytes))
-            running.update(message)
-            return running.finalize()
-        if algorithm in {"aes-gmac", f"aes-{len(key_bytes) * 8}-gmac"}:
-            return AESGCM(key_bytes).encrypt(nonce, b"", message)
-    except _BAD_INPUT as error:
-        raise UnsupportedAlgorithmError(f"{algorithm} cannot use a key of {len(key_bytes)} bytes like this") from error
-    raise UnsupportedAlgorithmError(f"{algorithm!r} with a key of {len(key_bytes)} bytes is not computed here")
+    return macs.tag_over(key_bytes, algorithm, (message,), nonce=nonce)

@@ -14,7 +14,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 
-from checker.crypto.signatures import INNER_HASH, Scheme, hash_object
+from checker.crypto.schemes import INNER_HASH, Scheme
+from checker.crypto.signatures import hash_object
 from checker.crypto.staging import Signer
 from checker.errors import LimitError, UnsupportedAlgorithmError
 from checker.io.digests import DigestRequest, Literal, Piece, compute

@@ -33,7 +33,7 @@ from checker.model.terms import Outcome
 
 Schemes = Callable[[PublicKey], Iterable[Candidate]]
 _ED25519_SIZE: Final = 64
-_MAX_TEXT: Final = 64 * 1024  # bytes: longer text is no base64 of one signature
+_MAX_TEXT: Final = 256 * 1024  # bytes: the longest signature, XMSS^MT of 12 layers with SHA-512, has 104,520 of them
 _SEQUENCE: Final = 0x30
 _PEM: Final = re.compile(rb"-----BEGIN (PKCS7|CMS)-----([A-Za-z0-9+/=\s]*)-----END (?:PKCS7|CMS)-----")
 _PGP_ARMOR: Final = b"-----BEGIN PGP SIGNATURE-----"

@@ -24,6 +24,7 @@ from checker.formats._enveloped import UNAUTHENTICATED, Envelope, read_envelope
 from checker.formats._enveloped import WEAKNESSES as ENVELOPE_WEAKNESSES
 from checker.formats._magic import hint
 from checker.formats._signatures.contract import Judgement, SignatureKind
+from checker.formats._signatures.raw import CONTEXT
 from checker.formats.contract import PLAINTEXT, Context, Format, Parse
 from checker.io.limits import MAX_HEADER
 from checker.io.sources import Window
@@ -42,7 +43,7 @@ from checker.model.terms import Outcome
 
 COMPANION: Final = "signature"
 WEAKNESSES: Final = tuple(
-    dict.fromkeys((*common.WEAKNESSES, "unpinned-identity", "trailing-data", *ENVELOPE_WEAKNESSES))
+    dict.fromkeys((*common.WEAKNESSES, "unpinned-identity", "trailing-data", "mac-not-signature", *ENVELOPE_WEAKNESSES))
 )
 _KINDS: Final = "checker.formats._signatures"
 
@@ -166,6 +167,7 @@ FORMAT: Final = Format(
     },
     options={
         "purpose": "the extended key usage that signers need, by name or dotted; code-signing unless said",
+        CONTEXT: "the context of a raw ML-DSA, SLH-DSA or composite signature, in hex; none unless said",
         PLAINTEXT: "the SHA-256 of what was encrypted, in hex: proves a decryption that has no tag",
         "identity": "the identity that a sigstore certificate must name",
         "issuer": "who must have vouched for that identity",

@@ -143,6 +143,7 @@ def chain_values(chain: ChainFacts, purpose: Purpose, used_at: str, transport: f
         "weak_hash": _weak_hash(chain),
         "separate_from_tls": _separate(chain, transport),
         "quantum_resistant": _all(_resistant(facts) for facts in chain.certificates),
+        "leaf_quantum_resistant": quantum_resistant(leaf.key.algorithm),
     }
 
 

@@ -20,7 +20,7 @@ from checker.probes import _keyfiles
 from checker.probes._installed import Range
 from checker.probes.contract import Context, Opened
 
-KEYED: Final = frozenset({"cmac", "gmac", "aead"})
+KEYED: Final = frozenset({"cmac", "gmac", "aead", "hmac", "kmac"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ def _secrets(context: Context, opened: Sequence[Opened]) -> Iterator[DecryptionK
 
 def _is_of(place: Range, key: DecryptionKey, name: str, tag: bytes, nonce: bytes) -> bool:
     try:
-        return same_tag(tag_over(key.secret, name, _chunks(place), nonce=nonce), tag)
+        return same_tag(tag_over(key.secret, name, _chunks(place), nonce=nonce, size=len(tag)), tag)
     except OtauditError:
         return False
 

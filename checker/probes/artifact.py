@@ -272,6 +272,7 @@ def _signature(place: _Place, signature: Signature) -> Evidence:
         "key": _facts.key_values(signature.key),
         "quantum_resistant": _facts.quantum_resistant(name),
         "chain": signature.chain is not None and bool(signature.chain.certificates),
+        "stateful_path": signature.chain is not None and bool(signature.chain.one_time_keys),
         "signing_time": signature.signing_time or None,
         "fleet_key": _fleet_key(place, signature),
     }
@@ -297,17 +298,31 @@ def _why(signature: Signature) -> str:
 
 
 def _fleet_key(place: _Place, signature: Signature) -> bool | None:
-    """Return whether a MAC's key is shared: it verifies artifacts of two devices. One device says nothing."""
+    """Return whether a MAC's key is shared; one device says nothing.
+
+    A key that verifies artifacts of two devices, or that everybody has, is the fleet's. It is a device's own, as far as
+    the artifacts at hand go, where another device's artifacts carry MACs by other keys (criteria.md 3.5).
+    """
     if signature.kind is not AuthKind.MAC or not signature.key.id:
         return None
-    devices = {
-        opened.ref.device
-        for opened in place.context.opened
-        if opened.artifact is not None
-        for artifact in opened.artifact.walk()
-        if any(other.key.id == signature.key.id for other in artifact.signatures)
-    }
-    return True if len(devices - {""}) > 1 else None
+    if signature.key.published:
+        return True
+    keys = _mac_keys(place)
+    holders = [device for device, found in keys.items() if signature.key.id in found]
+    if len(holders) > 1:
+        return True
+    return False if len(keys) > 1 and holders == [place.ref.device] else None
+
+
+def _mac_keys(place: _Place) -> dict[str, set[str]]:
+    """Return the ids of the keys of verified MACs for each named device, over all artifacts at hand."""
+    found: dict[str, set[str]] = {}
+    for opened in place.context.opened:
+        for artifact in opened.artifact.walk() if opened.artifact is not None and opened.ref.device else ():
+            for each in artifact.signatures:
+                if each.kind is AuthKind.MAC and each.outcome is Outcome.VALID:
+                    found.setdefault(opened.ref.device, set()).add(each.key.id)
+    return found
 
 
 def _chain(place: _Place, chain: ChainFacts, signing_time: str) -> Iterator[Evidence]:

@@ -392,8 +392,7 @@ def _indexes(description: Description, opened: Sequence[Opened]) -> Iterator[Evi
     seen: dict[tuple[str, str, int], dict[str, set[str]]] = {}
     files = {item.ref.id: item.ref.file.path for item in opened}
     unknown = False
-    for item, artifact, signature in _stateful(opened):
-        uses = _uses(artifact, signature)
+    for item, uses in _used(opened):
         unknown = unknown or not uses
         for use in uses:
             at = (use.scheme, use.owner, use.index)
@@ -427,13 +426,16 @@ def _uses(artifact: Artifact, signature: Signature) -> tuple[OneTimeKey, ...]:
     )
 
 
-def _stateful(opened: Sequence[Opened]) -> Iterator[tuple[Opened, Artifact, Signature]]:
+def _used(opened: Sequence[Opened]) -> Iterator[tuple[Opened, tuple[OneTimeKey, ...]]]:
+    """Yield what each stateful signature used (nothing: unknown), and what the authorities above its signer used."""
     for item in opened:
         for artifact in item.artifact.walk() if item.artifact else ():
             for signature in artifact.signatures:
                 name = algorithm(signature.algorithm).id if in_table(signature.algorithm) else ""
                 if name in _STATEFUL and signature.outcome is not Outcome.ABSENT:
-                    yield item, artifact, signature
+                    yield item, _uses(artifact, signature)
+                if signature.chain is not None and signature.chain.one_time_keys:
+                    yield item, signature.chain.one_time_keys
 
 
 PROBE = Probe(

@@ -108,7 +108,7 @@ def _walk(folder: Traversable, prefix: str, depth: int = 3) -> Iterator[tuple[st
     for entry in folder.iterdir():
         if entry.is_dir() and depth and not entry.name.startswith((".", "_")):
             yield from _walk(entry, f"{prefix}{entry.name}/", depth - 1)
-        elif entry.is_file() and entry.name.endswith(".yaml"):
+        elif entry.is_file() and entry.name.endswith((".yaml", ".json")):
             yield f"{prefix}{entry.name}", entry
 
 

@@ -197,3 +197,9 @@ def test_the_key_of_one_half_verifies_no_composite() -> None:
         verify_message(half, made.name, "", MESSAGE, made.sign(MESSAGE))
     with pytest.raises(InvalidSignatureError):
         verify_message(half, "ml-dsa-65", "", MESSAGE, made.sign(MESSAGE)[:3309])
+
+
+def test_a_context_longer_than_a_byte_can_say_is_an_invalid_signature_and_no_other_error() -> None:
+    composite_key = make("ml-dsa-44-ed25519")
+    with pytest.raises(InvalidSignatureError, match="context"):
+        verify_message(composite_key.key, "ml-dsa-44-ed25519", "", b"x", bytes(2420 + 64), context=bytes(256))

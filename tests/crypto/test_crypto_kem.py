@@ -211,7 +211,7 @@ def test_frodokem_keys_are_read_bare_and_in_botans_pkcs8() -> None:
 def test_hybrid_keys_have_both_halves() -> None:
     found = read_decryption_key(pkcs8(HYBRID, bytes(range(96))), "hybrid.der")
     assert found.kind == "x25519-ml-kem-768"
-    with pytest.raises(KeyMaterialError, match="96 bytes"):
+    with pytest.raises(KeyMaterialError, match="classical half"):
         read_decryption_key(pkcs8(HYBRID, bytes(95)), "hybrid.der")
 
 
@@ -344,7 +344,7 @@ def test_derivations_and_wraps_that_are_not_computed_are_an_error(how: Any) -> N
 
 @pytest.mark.parametrize(
     ("identifier", "kind"),
-    [("1.3.6.1.4.1.2.267.8.3.3", "kyber-draft"), ("1.3.6.1.5.5.7.6.59", "p256-ml-kem-768"), ("1.2.3.4", "1.2.3.4")],
+    [("1.3.6.1.4.1.2.267.8.3.3", "kyber-draft"), ("1.2.3.4", "1.2.3.4")],
 )
 def test_other_kems_are_named_and_not_opened(identifier: str, kind: str) -> None:
     key, secret, ciphertext = ml_kem_768()

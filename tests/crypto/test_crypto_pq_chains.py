@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from checker.crypto import _asn1
+from checker.crypto._own_paths import signed_by
 from checker.crypto.certificates import Certificate, parse_certificate, parse_crl
 from checker.crypto.chains import Verdict, assess
 from checker.crypto.cms import SignedMessage
 from checker.crypto.keyring import KeyRing
+from checker.crypto.keys import from_spki
 from checker.model.artifact import Signature
 from checker.model.terms import Outcome
 from tests.crypto.pq_material import (
@@ -185,6 +189,28 @@ def test_an_hss_signer_tells_which_one_time_key_it_used() -> None:
     other = message(key, leaf, anchor)
     assert found.one_time_keys == again.one_time_keys  # the same signature over the same bytes is no second use
     assert other.one_time_index == 6
+
+
+def test_certificates_that_an_hss_authority_signed_tell_which_one_time_keys_it_used() -> None:
+    root, key = hss(b"root"), SCHEMES["ml-dsa"](b"leaf")
+    anchor, leaf = certificate("root", root, "root", root, CA), certificate("leaf", key, "root", root)
+    found = judged(leaf, anchor).chain.one_time_keys
+    assert [(item.scheme, item.index) for item in found] == [("lms", 1), ("lms", 0)]
+    reused = certificate("other", SCHEMES["ml-dsa"](b"other"), "root", hss(b"root", start=1))
+    (second, first) = judged(reused, anchor).chain.one_time_keys
+    assert (second.owner, second.index, first) == (found[0].owner, 1, found[1])
+    assert second.used != found[0].used  # a repeat: the comparison across artifacts says so
+    assert judged(leaf, certificate("root", hss(b"x"), "root", hss(b"x"), CA)).chain.one_time_keys == ()
+
+
+def test_the_algorithm_inside_what_is_signed_is_the_one_outside_though_the_key_names_it_too() -> None:
+    root, key = hss(b"root"), hss(b"leaf")
+    whole = certificate("leaf", key, "root", root)
+    assert signed_by(whole, from_spki(root.spki))
+    other = replace(root, identifier=SCHEMES["ml-dsa"](b"x").identifier)
+    tbs, _, bits = _asn1.elements(certificate("leaf", key, "root", other))
+    assert root.identifier in tbs  # as the algorithm of the subject's key
+    assert not signed_by(der(0x30, tbs, root.identifier, bits), from_spki(root.spki))
 
 
 def test_a_forged_one_time_index_is_not_reported() -> None:

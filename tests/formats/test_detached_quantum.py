@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from checker.crypto.certificates import parse_certificate
+from checker.crypto.cms import MAX_PREHASHES, SignedMessage
 from checker.crypto.key_files import read_public_keys
 from checker.crypto.keyring import KeyRing
 from checker.crypto.keys import from_spki
@@ -52,6 +55,16 @@ def test_the_scheme_is_found_and_neither_content_nor_key_may_differ(
     assert judged(kit, other, signature).outcome is Outcome.INVALID
 
 
+@pytest.mark.parametrize("name", ["slh-dsa-sha2-256f", "slh-dsa-shake-256f"])
+def test_the_longest_signatures_are_found_in_base64_too(kit: Any, name: str) -> None:
+    signer = material.slh_dsa(name)
+    written = base64.encodebytes(signer.sign(CONTENT))
+    assert len(written) > 64 * 1024
+    found = judged(kit, signer, written)
+    assert (found.outcome, found.algorithm, found.encoding) == (Outcome.VALID, name, "base64 of raw")
+    assert judged(kit, signer, written, CONTENT + b"\n").outcome is Outcome.INVALID
+
+
 def test_a_bare_key_file_verifies_as_its_subject_public_key_info_does(kit: Any) -> None:
     signer = MAKERS["hss"]()
     ring = KeyRing.of(keys=read_public_keys(signer.raw, "bare.key"))
@@ -75,3 +88,52 @@ def test_a_large_file_is_streamed(kit: Any, tmp_path: Path) -> None:
     source.close()
     assert image.signatures[0].outcome is Outcome.VALID
     assert peak < 8 * 1024 * 1024
+
+
+@pytest.mark.parametrize("pad", [b"", b"\n"])
+def test_a_signature_in_a_context_is_valid_in_that_context_and_in_no_other(kit: Any, pad: bytes) -> None:
+    signer: Any = material.ml_dsa(b"context", "ml-dsa-44")
+    ring = KeyRing.of(keys=[from_spki(signer.spki, "key")])
+    signature = signer.sign(CONTENT, b"pump update")
+    for said, outcome in (
+        (b"pump update", Outcome.INVALID if pad else Outcome.VALID),
+        (b"pump updatE", Outcome.INVALID),
+        (b"", Outcome.INVALID),
+        (bytes(256), Outcome.UNDECIDABLE),
+    ):
+        found = kit.open(CONTENT + pad, signature=signature, ring=ring, options={"context": said.hex()})
+        assert found.signatures[0].outcome is outcome
+    plain = kit.open(CONTENT, signature=signer.sign(CONTENT), ring=ring, options={"context": b"pump update".hex()})
+    assert plain.signatures[0].outcome is Outcome.INVALID
+
+
+def test_a_context_that_is_no_hexadecimal_decides_nothing(kit: Any) -> None:
+    signer = material.ml_dsa(b"context", "ml-dsa-44")
+    ring = KeyRing.of(keys=[from_spki(signer.spki, "key")])
+    found = kit.open(CONTENT, signature=signer.sign(CONTENT), ring=ring, options={"context": "pump"}).signatures[0]
+    assert (found.outcome, "hexadecimal" in found.note) == (Outcome.UNDECIDABLE, True)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_cms_signer_without_attributes_needs_no_file_in_memory(
+    kit: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contract, "MAX_MESSAGE", 10)
+    signer = MAKERS[name]()
+    leaf = material.certificate("leaf", signer, "leaf", signer)
+    anchors = KeyRing.of(anchors=[parse_certificate(leaf)])
+    bare = KeyRing.of(keys=[from_spki(signer.spki, "key")])
+    for ring, certificates in ((anchors, [leaf]), (bare, [])):
+        message = material.signed_data(CONTENT, signer, "leaf", certificates, attributes=False)
+        found = kit.open(CONTENT, signature=message, ring=ring).signatures[0]
+        assert (found.outcome, found.algorithm) == (Outcome.VALID, name)
+        changed = kit.open(CONTENT + b"\n", signature=message, ring=ring).signatures[0]
+        assert changed.outcome in {Outcome.INVALID, Outcome.KEY_UNKNOWN}
+
+
+def test_many_certificates_of_one_signer_ask_for_few_passes_over_the_file() -> None:
+    signer = material.ml_dsa(b"many", "ml-dsa-44")
+    others = [material.ml_dsa(bytes([number]), "ml-dsa-44") for number in range(40)]
+    certificates = [material.certificate("leaf", each, "leaf", each) for each in others]
+    message = SignedMessage.parse(material.signed_data(CONTENT, signer, "leaf", certificates, attributes=False))
+    assert len(message.prehashes(KeyRing.empty())) == MAX_PREHASHES

@@ -193,6 +193,29 @@ def test_one_mac_key_in_two_devices_is_a_fleet_key(lab: Any, image: Any) -> None
     assert [item.values["fleet_key"] for item in lab.run(PROBE) if item.kind == "signature"] == [True, True]
 
 
+def test_a_mac_key_of_its_own_for_each_of_two_devices_is_not_the_fleets(lab: Any, image: Any) -> None:
+    for name in ("A", "B"):
+        mac = signed(kind=AuthKind.MAC, algorithm="hmac", key=key(name))
+        lab.artifact(image(name.encode() * 32, signatures=(mac,)), device=name, name=name)
+    assert [item.values["fleet_key"] for item in lab.run(PROBE) if item.kind == "signature"] == [False, False]
+    lab.artifact(image(b"z" * 32, signatures=(mac,)), device="C", name="C")
+    assert [item.values["fleet_key"] for item in lab.run(PROBE) if item.kind == "signature"] == [False, True, True]
+
+
+def test_a_mac_that_does_not_verify_shows_no_second_key(lab: Any, image: Any) -> None:
+    mac = signed(kind=AuthKind.MAC, algorithm="hmac", key=key("A"))
+    lab.artifact(image(b"a" * 32, signatures=(mac,)), device="A", name="a")
+    wrong = replace(mac, outcome=Outcome.INVALID, key=key("B"))
+    lab.artifact(image(b"b" * 32, signatures=(wrong,)), device="B", name="b")
+    assert [item.values.get("fleet_key") for item in lab.run(PROBE) if item.kind == "signature"] == [None, None]
+
+
+def test_a_mac_key_that_everybody_has_is_a_fleet_key(lab: Any, image: Any) -> None:
+    mac = signed(kind=AuthKind.MAC, algorithm="hmac", key=replace(key("A"), published="a counter"))
+    lab.artifact(image(b"a" * 32, signatures=(mac,)), device="A")
+    assert lab.one(PROBE, "signature").values["fleet_key"] is True
+
+
 # Coverage and digests
 
 
@@ -330,7 +353,14 @@ def test_a_good_path_answers_pk1_to_pk9(lab: Any, image: Any) -> None:
     right = ("valid", "anchor_declared", "delegated", "ca_flags", "purpose", "within_validity", "revocation_named")
     assert {name: values[name] for name in right} == dict.fromkeys(right, True)
     assert (values["revoked"], values["weak_hash"], values["weakest_bits"]) == (False, False, 128)
-    assert (values["leaf_days"], values["quantum_resistant"]) == (365, False)
+    assert (values["leaf_days"], values["quantum_resistant"], values["leaf_quantum_resistant"]) == (365, False, False)
+
+
+def test_a_resistant_leaf_under_a_classical_root_is_told_from_a_resistant_path(lab: Any, image: Any) -> None:
+    found = path()
+    leaf = replace(found.certificates[0], key=key("7", "ml-dsa-65", 192))
+    values = chain_of(lab, image, replace(found, certificates=(leaf, *found.certificates[1:])))
+    assert (values["quantum_resistant"], values["leaf_quantum_resistant"]) == (False, True)
     assert "separate_from_tls" not in values  # no TLS key is declared
     positions = [item.values["position"] for item in lab.run(PROBE) if item.kind == "certificate"]
     assert sorted(map(str, positions)) == ["anchor", "intermediate", "leaf"]

@@ -12,7 +12,17 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from checker.crypto.keys import from_raw
 from checker.crypto.signatures import verify_message, with_one_time
 from checker.io.sources import BytesSource
-from checker.model.artifact import Artifact, Encryption, Image, KeyFacts, Recipient, Signature, Span
+from checker.model.artifact import (
+    Artifact,
+    ChainFacts,
+    Encryption,
+    Image,
+    KeyFacts,
+    OneTimeKey,
+    Recipient,
+    Signature,
+    Span,
+)
 from checker.model.terms import Outcome, Reason
 from checker.probes.corpus import PROBE
 from tests.crypto import pq_material
@@ -321,3 +331,13 @@ def test_the_next_leaf_and_the_same_bytes_again_are_no_repeat(lab: Any, image: A
     found = [item.values for item in lab.run(PROBE) if item.kind == "one_time_index"]
     assert [(item["index"], item["repeated"]) for item in found] == [(3, False), (4, False)]
     assert all("where" not in item for item in found)
+
+
+def test_an_index_that_an_authority_used_for_two_signers_is_a_repeat(lab: Any, image: Any) -> None:
+    for name in "ab":
+        use = OneTimeKey(scheme="lms", owner="11" * 16, index=4, used=name * 64)
+        chain = ChainFacts(certificates=(), one_time_keys=(use,))
+        signature = Signature(outcome=Outcome.VALID, algorithm="ml-dsa-65", chain=chain)
+        lab.artifact(image(name.encode() * 9, signatures=(signature,)), name.encode() * 9, name=name)
+    found = [item.values for item in lab.run(PROBE) if item.kind == "one_time_index"]
+    assert [(values["index"], values["repeated"], values["where"]) for values in found] == [(4, True, ["a", "b"])] * 2

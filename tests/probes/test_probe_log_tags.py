@@ -76,6 +76,29 @@ def test_without_the_nonce_a_gmac_says_nothing(device: Any) -> None:
     assert "hash_matches" not in values
 
 
+def hashed(name: str, data: bytes = CPU) -> bytes:
+    options = ("-macopt", f"hexkey:{KEY.hex()}")
+    if name == "kmac256":
+        return openssl(*options, "-macopt", "size:32", "KMAC256", data=data)
+    return openssl(*options, "-digest", name.removeprefix("hmac-").replace("sha-", "sha"), "HMAC", data=data)
+
+
+@pytest.mark.parametrize(("name", "keyed"), [("hmac-sha3-256", "hmac"), ("hmac-sha-256", "hmac"), ("kmac256", "kmac")])
+def test_keyed_hashes_in_a_log_are_recomputed_and_a_wrong_one_is_no_proof(
+    device: Any, lab: Any, name: str, keyed: str
+) -> None:
+    said = {"name": name, "keyed": keyed, "tag_bits": 256}
+    assert device(said | {"value": hashed(name).hex()})["hash_matches"] is True
+    lab.own(keys=(), targets=())
+    lab.key("tag-A", device="A", spki_sha256=hashlib.sha256(KEY).hexdigest())
+    lab.targets("cpu")
+    event = {"event": "reverified", "time": "2026-10-01T10:07:00Z", "device": "A", "update": "gw-2.4.1"}
+    wrong = said | {"key_id": "tag-A", "value": hashed(name, CPU + b"\n").hex()}
+    lab.log([event | {"result": "success", "read_back": True, "hash": wrong}], device="A")
+    found = [item.values for item in lab.run(PROBE) if item.kind == "reverification" and item.values.get("keyed")]
+    assert {values["hash_matches"] for values in found} == {False}
+
+
 def test_another_tag_says_nothing_until_the_key_is_known_to_be_the_devices(device: Any, lab: Any) -> None:
     tag = cmac(KEY, CPU + b"\n").hex()
     assert "hash_matches" not in device({"name": "aes-256-cmac", "keyed": "cmac", "value": tag})

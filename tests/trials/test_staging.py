@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives import serialization
 from checker.crypto.certificates import parse_certificate
 from checker.crypto.chains import assess
 from checker.crypto.keyring import KeyRing
-from checker.crypto.signatures import Scheme, needs_message, prehash, verify_digest, verify_message, verify_prehashed
+from checker.crypto.schemes import Scheme
+from checker.crypto.signatures import needs_message, prehash, verify_digest, verify_message, verify_prehashed
 from checker.crypto.signing import fits, sign, usual_scheme
 from checker.crypto.staging import Signer, Staging, like, read_signer
 from checker.crypto.staging_paths import Profile, issued, named, profile_of, rogue

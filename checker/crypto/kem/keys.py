@@ -1,19 +1,14 @@
-"""Private keys of key encapsulation: PKCS #8 for ML-KEM (RFC 9935), the specification's bytes for FrodoKEM.
-
-The hybrid of ML-KEM-768 and X25519 is that of draft-ietf-lamps-pq-composite-kem, the same as X-Wing's combination.
-"""
+"""Private keys of key encapsulation: PKCS #8 for ML-KEM (RFC 9935), the specification's bytes for FrodoKEM."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from typing import Final
 
 from asn1crypto import core
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from checker.crypto import _asn1
-from checker.crypto.kem import frodo, ml_kem
+from checker.crypto.kem import composite, frodo, ml_kem
 from checker.errors import DecryptionError, FormatError, KeyMaterialError
 
 _OIDS: Final = {
@@ -22,10 +17,6 @@ _OIDS: Final = {
     "2.16.840.1.101.3.4.4.3": "ml-kem-1024",
 }
 _FRODO_OIDS: Final = tuple(f"1.3.6.1.4.1.25258.1.{kind}.{place}" for kind in (14, 15) for place in (1, 2, 3))  # Botan's
-_HYBRID_OID: Final = "1.3.6.1.5.5.7.6.58"  # id-MLKEM768-X25519-SHA3-256, draft-ietf-lamps-pq-composite-kem
-_HYBRID: Final = "x25519-ml-kem-768"
-_HYBRID_LABEL: Final = b"\\.//^\\"  # the label that separates this combination from others (the draft's section 6)
-_CURVE: Final = 32  # bytes of an X25519 key
 _SEED, _BOTH = 0x80, 0x30  # the tags of ML-KEM-PrivateKey's choices (RFC 9935 section 6); else an OCTET STRING
 _FRODO_SIZES: Final = {parameters.private: f"frodokem-{parameters.n}" for parameters in frodo.SETS.values()}
 
@@ -67,8 +58,8 @@ def from_pkcs8(der: bytes) -> KemKey | None:
         oid, content = str(info["algorithm"]["algorithm"].dotted), bytes(info["key"].native)
     if oid in _FRODO_OIDS:
         return from_bare(content)
-    if oid == _HYBRID_OID:
-        return _hybrid(content)
+    if oid in composite.OIDS:
+        return KemKey(composite.OIDS[oid], *composite.expand(composite.OIDS[oid], content))
     name = _OIDS.get(oid)
     if name is None:
         return None
@@ -88,26 +79,6 @@ def _expanded(name: str, content: bytes) -> bytes:
     if ml_kem.expand(name, seed) != expanded:
         raise KeyMaterialError(f"seed and expanded key of {name} are not of the same key (RFC 9935 section 8)")
     return expanded
-
-
-def _hybrid(content: bytes) -> KemKey:
-    """Return ML-KEM-768 with X25519: the seed of the one, then the private key of the other."""
-    if len(content) != ml_kem.SEED + _CURVE:
-        raise KeyMaterialError(f"a private key of {_HYBRID} has {ml_kem.SEED + _CURVE} bytes, here are {len(content)}")
-    private = ml_kem.expand("ml-kem-768", content[: ml_kem.SEED])
-    curve = X25519PrivateKey.from_private_bytes(content[ml_kem.SEED :])
-    public = ml_kem.public_key("ml-kem-768", private) + curve.public_key().public_bytes_raw()
-    return KemKey(_HYBRID, private + content[ml_kem.SEED :], public)
-
-
-def _both_secrets(private: bytes, ciphertext: bytes) -> bytes:
-    """Return the one secret of both: both enter the hash, so that breaking either alone opens nothing."""
-    first, second = ciphertext[:-_CURVE], ciphertext[-_CURVE:]
-    curve = X25519PrivateKey.from_private_bytes(private[-_CURVE:])
-    lattice = ml_kem.decapsulate("ml-kem-768", private[:-_CURVE], first)
-    shared = curve.exchange(X25519PublicKey.from_public_bytes(second))
-    own = curve.public_key().public_bytes_raw()
-    return hashlib.sha3_256(lattice + shared + second + own + _HYBRID_LABEL).digest()
 
 
 def from_bare(data: bytes) -> KemKey | None:
@@ -132,10 +103,20 @@ def secrets(algorithm: str, private: bytes, ciphertext: bytes) -> tuple[bytes, .
         DecryptionError: the ciphertext does not have the algorithm's length, or the key is none.
     """
     try:
-        if algorithm == _HYBRID:
-            return (_both_secrets(private, ciphertext),)
+        if algorithm in composite.SETS:
+            return (composite.decapsulate(algorithm, private, ciphertext),)
         if algorithm in ml_kem.SETS:
             return (ml_kem.decapsulate(algorithm, private, ciphertext),)
         return tuple(frodo.decapsulate(f"{algorithm}-{kind}", private, ciphertext) for kind in ("aes", "shake"))
     except (KeyMaterialError, FormatError, KeyError, ValueError) as error:
         raise DecryptionError(f"{algorithm}: the key cannot be used: {error}") from None
+
+
+def ciphertext_sizes(algorithm: str) -> frozenset[int]:
+    """Return the bytes that a ciphertext may have; none for an algorithm that is not computed here."""
+    if algorithm in composite.SETS:
+        return frozenset({composite.SETS[algorithm].ciphertext})
+    if algorithm in ml_kem.SETS:
+        return frozenset({ml_kem.SETS[algorithm].ciphertext})
+    shapes = (frodo.SETS[f"{algorithm}-{kind}"] for kind in ("aes", "shake") if f"{algorithm}-{kind}" in frodo.SETS)
+    return frozenset(size for each in shapes for size in (each.ciphertext, each.ciphertext + 2 * each.security))

@@ -14,6 +14,7 @@ from checker.formats._signatures.contract import (
     SignatureKind,
     digests_of,
     message_of,
+    prehashed_of,
 )
 from checker.formats.contract import Context
 from checker.io.digests import supported
@@ -34,6 +35,7 @@ def _judge(source: Source, data: bytes, context: Context) -> Judged:
     except FormatError as error:
         return _invalid(str(error))
     digests = yield from digests_of(source, [name for name in message.signer_digests if supported(name)])
+    prehashed = yield from prehashed_of(source, message.prehashes(context.keys))
 
     def content_digest(name: str) -> bytes:
         if name not in digests:
@@ -48,7 +50,9 @@ def _judge(source: Source, data: bytes, context: Context) -> Judged:
 
     purpose = context.options.get("purpose", PURPOSE)
     try:
-        found = message.verify(content_digest, context.keys, context.as_of, purpose, content=content)
+        found = message.verify(
+            content_digest, context.keys, context.as_of, purpose, content=content, prehashed=prehashed
+        )
     except (CryptoError, FormatError) as error:
         return _invalid(str(error))
     return Judgement(signatures=found) if found else _invalid("the message has no signer")

@@ -6,10 +6,11 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from checker.crypto.signatures import Prehash
 from checker.errors import LimitError
 from checker.formats import _common as common
 from checker.formats.contract import Context
-from checker.io.digests import DigestRequest, Piece
+from checker.io.digests import DigestRequest, Literal, Piece
 from checker.io.limits import MAX_HEADER
 from checker.model.artifact import Signature, Source, Span, Weakness
 
@@ -57,6 +58,16 @@ def digests_of(source: Source, names: Iterable[str]) -> Digests:
     requests = {name: DigestRequest.over(name, source) for name in names}
     answers = yield tuple(requests.values())
     return {name: answers[request] for name, request in requests.items()}
+
+
+def prehashed_of(
+    source: Source, wanted: Iterable[Prehash]
+) -> Generator[Sequence[DigestRequest], Mapping[DigestRequest, bytes], dict[Prehash, bytes]]:
+    """Ask for digests with a prefix, so that a file of any size is verified without being held in memory."""
+    whole = Piece(source, Span(0, source.size))
+    requests = {item: DigestRequest(item.hash, (Literal(item.prefix), whole)) for item in wanted}
+    answers = yield tuple(requests.values())
+    return {item: answers[request] for item, request in requests.items()}
 
 
 def message_of(source: Source, limit: int | None = None) -> bytes | None:

@@ -9,7 +9,7 @@ import base64
 from dataclasses import dataclass, field
 from typing import Final
 
-from checker.crypto.signatures import Scheme
+from checker.crypto.schemes import Scheme
 from checker.crypto.signing import Message, sign
 from checker.crypto.staging import Signer
 from checker.errors import FormatError

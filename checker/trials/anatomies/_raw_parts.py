@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 from typing import Final
 
-from checker.crypto.signatures import Scheme
+from checker.crypto.schemes import Scheme
 from checker.crypto.signing import Message, fits, sign, usual_scheme
 from checker.crypto.staging import Signer
 from checker.formats._raw_signature import from_base64

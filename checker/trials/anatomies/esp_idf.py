@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
-from checker.crypto.signatures import Scheme, ecdsa_raw
+from checker.crypto.schemes import Scheme
+from checker.crypto.signatures import ecdsa_raw
 from checker.crypto.signing import sign_digest
 from checker.crypto.staging import Signer
 from checker.errors import FormatError, UnsupportedAlgorithmError

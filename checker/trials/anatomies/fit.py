@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from checker.crypto.signatures import Scheme
+from checker.crypto.schemes import Scheme
 from checker.crypto.signing import sign
 from checker.crypto.staging import Signer
 from checker.errors import FormatError, UnsupportedAlgorithmError

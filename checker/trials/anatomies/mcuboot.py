@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from checker.crypto.signatures import Scheme
+from checker.crypto.schemes import Scheme
 from checker.crypto.signing import sign, sign_digest
 from checker.crypto.staging import Signer
 from checker.errors import FormatError, UnsupportedAlgorithmError
