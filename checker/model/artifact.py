@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
-from checker.model.keys import CertificateFacts, ChainFacts, KeyFacts
+from checker.model.keys import CertificateFacts, ChainFacts, KeyFacts, OneTimeKey
 from checker.model.terms import Outcome
 
-__all__ = ["CertificateFacts", "ChainFacts", "KeyFacts"]  # part of an artifact's vocabulary, and of an endpoint's too
+# Part of an artifact's vocabulary, and of an endpoint's too.
+__all__ = ["CertificateFacts", "ChainFacts", "KeyFacts", "OneTimeKey"]
 
 _NO_KEY: Final = KeyFacts()
 
@@ -66,21 +67,6 @@ class AuthKind(StrEnum):
     SIGNATURE = "signature"
     MAC = "mac"
     DIGEST = "digest"  # a bare digest: integrity only, no authenticity
-
-
-@dataclass(frozen=True, kw_only=True)
-class OneTimeKey:
-    """One use of a key that may sign once: which key it is (`owner` and `index` below it), and what it signed.
-
-    `owner` is in hex: the identifier I of an LMS tree (RFC 8554 5.3), the root of an XMSS tree, the SHA-256 of a
-    Lamport or WOTS+ public key. `used` is the SHA-256 of the one-time signature in hex: two values under one key are
-    two uses.
-    """
-
-    scheme: str
-    owner: str
-    index: int
-    used: str
 
 
 @dataclass(frozen=True, kw_only=True)

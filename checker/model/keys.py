@@ -45,6 +45,21 @@ class CertificateFacts:
 
 
 @value
+class OneTimeKey:
+    """One use of a key that may sign once: which key it is (`owner` and `index` below it), and what it signed.
+
+    `owner` is in hex: the identifier I of an LMS tree (RFC 8554 5.3), the root of an XMSS tree, the SHA-256 of a
+    Lamport or WOTS+ public key. `used` is the SHA-256 of the one-time signature in hex: two values under one key are
+    two uses.
+    """
+
+    scheme: str
+    owner: str
+    index: int
+    used: str
+
+
+@value
 class ChainFacts:
     """The path from a signer to an anchor, as OpenSSL built it, with every link told apart (criteria.md 3.4).
 
