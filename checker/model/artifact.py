@@ -14,12 +14,8 @@ from typing import Final, Protocol
 from checker.model.keys import CertificateFacts, ChainFacts, KeyFacts, OneTimeKey
 from checker.model.terms import Outcome
 
-__all__ = [
-    "CertificateFacts",
-    "ChainFacts",
-    "KeyFacts",
-    "OneTimeKey",
-]  # part of an artifact's vocabulary, and of an endpoint's too
+# Part of an artifact's vocabulary, and of an endpoint's too.
+__all__ = ["CertificateFacts", "ChainFacts", "KeyFacts", "OneTimeKey"]
 
 _NO_KEY: Final = KeyFacts()
 

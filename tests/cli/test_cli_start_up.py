@@ -42,6 +42,7 @@ NOT_FOR_A_PROBE = {
     "checker.crypto.key_files": "bare public keys",
     "checker.crypto._own_paths": "paths that OpenSSL does not verify",
     "checker.crypto.tls.client13": "servers that take only groups of our own client",
+    "checker.crypto.tls.shares": "our own client",
     "checker.crypto.tls.staple": "servers that staple",
     "checker.discovery": "plug-ins",
     "checker.io.digests": "artifacts",

@@ -110,7 +110,11 @@ def test_a_yubihsm_certificate_alone_is_a_copy_and_not_fresh() -> None:
     assert "no `response`" in found.note
 
 
-@pytest.mark.parametrize("answer", [response(MODULE), response(nonce=bytes(32)), b"\x30\x00", b""])
+@pytest.mark.parametrize(
+    "answer",
+    [response(MODULE), response(nonce=bytes(32)), b"\x30\x00", b""],
+    ids=["another key", "another nonce", "no signature", "nothing"],
+)
 def test_a_response_by_another_key_or_to_another_nonce_is_none(answer: bytes) -> None:
     assert not check(chain(yubihsm()), response=answer).valid
 
