@@ -21,14 +21,13 @@ NAMES = trial_kit.good_samples("fit")
 @pytest.mark.parametrize("name", NAMES)
 def test_an_image_signed_again_is_believed_under_the_new_key_only(name: str) -> None:
     case = of_sample("fit", name)
-    body = case.body
-    assert body.signed_by is not None
-    stranger = trial_kit.like_signer(case)
-    offer = Offer(test="T07", variant="x", changed=body.signed_by(stranger).changed)
+    offer, stranger = trial_kit.by_a_stranger(case)
     assert case.believed(offer, trial_kit.trusting(case.context, stranger))
     assert not case.believed(offer)
+    sign = case.body.signed_by
+    assert sign is not None
     with pytest.raises(UnsupportedAlgorithmError, match="is for"):
-        body.signed_by(like(KeyFacts(algorithm="ed25519")))
+        sign(like(KeyFacts(algorithm="ed25519")))
 
 
 @pytest.mark.parametrize("name", NAMES)

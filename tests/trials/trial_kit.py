@@ -6,7 +6,9 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Final
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from checker.crypto.certificates import parse_certificate
 from checker.crypto.keyring import KeyRing
@@ -128,6 +130,11 @@ def all_mutations() -> tuple[Mutation, ...]:
     return tuple(discover(MUTATIONS, "MUTATION", Mutation))
 
 
+def size_of(content: Content) -> int:
+    """Return how many bytes a changed file has."""
+    return sum(piece.size if isinstance(piece, Span) else len(piece) for piece in content.pieces)
+
+
 def differences(genuine: bytes, offered: bytes) -> list[int]:
     """Return the places where two files of one length differ."""
     assert len(genuine) == len(offered)
@@ -155,3 +162,22 @@ def like_signer(case: Case) -> Signer:
 def staged(case: Case, staging: Staging) -> Case:
     """Return a case with what the description lends to the tests."""
     return replace(case, staging=staging)
+
+
+def public_pem(signer: Signer) -> bytes:
+    """Return the public half of a signer's key in PEM."""
+    key: Any = signer.private_key
+    return bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+
+
+def by_a_stranger(case: Case) -> tuple[Offer, Signer]:
+    """Return a case signed again by a throw-away key like its own, and that key."""
+    sign = case.body.signed_by
+    assert sign is not None
+    stranger = like_signer(case)
+    return Offer(test="T07", variant="by a stranger", changed=sign(stranger).changed), stranger
+
+
+def without_keys(case: Case) -> Case:
+    """Return a case of which no key is declared."""
+    return replace(case, context=replace(case.context, keys=KeyRing.empty()))

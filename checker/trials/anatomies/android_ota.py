@@ -72,23 +72,20 @@ def _read(genuine: Genuine) -> Body:
         return Body(payload=tuple(_payload(genuine)), notes=dict.fromkeys(fields, _UNSIGNED))
     package = _Package.of(genuine.source)
     parts, footer = package.parts, package.footer
-    return Body(
+    body = Body(
         payload=tuple(_payload(genuine)),
         metadata=tuple(_metadata(genuine)),
-        signatures=parts.values,
         direct=True,
         outer=True,
         stripped=_changed(Content(pieces=(footer.signed, b"\0\0"))),
-        with_value=parts.with_value,
-        algorithms={**parts.algorithms, "no signer in the message": parts.without},
         signed_by=package.signature,
         resigned=lambda signer, change: _again(genuine, signer, change),
         weakly=package.signature,
-        certificates=parts.certificates,
         malformed=_malformed(package),
         oversized={"the comment is said to have 64 KiB": _patch(package, footer.signed.end, b"\xff\xff")},
-        notes={"cipher": "the format knows no encryption", "downgraded": "recovery looks at the first signer only"},
+        notes={"cipher": "the format knows no encryption"},
     )
+    return parts.onto(body)
 
 
 def _payload(genuine: Genuine) -> list[Part]:
