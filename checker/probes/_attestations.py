@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Final
 
 from checker.crypto.attestation_files import check_attestation, form_of, names_key, read_root
 from checker.crypto.attestations.contract import Pinned
@@ -17,7 +19,7 @@ from checker.probes import _keyfiles
 from checker.probes._records import one_line, path_of
 from checker.probes.contract import Attested, Opened
 
-DEVICE_ANCHOR = "device anchor"
+DEVICE_ANCHOR: Final = "device anchor"
 
 
 def attest(description: Description, files: Files, opened: Iterable[Opened], as_of: str) -> tuple[Attested, ...]:
@@ -27,18 +29,34 @@ def attest(description: Description, files: Files, opened: Iterable[Opened], as_
     """
     if not description.attestations:
         return ()
-    known = frozenset(_known_keys(description, files, opened))
-    return tuple(_one(ref, files, known, as_of) for ref in description.attestations)
+    own = frozenset(_update_keys(opened)) - {""}
+    known = own | frozenset(_listed_keys(description, files))
+    return tuple(_independent(_one(ref, files, known, as_of), own) for ref in description.attestations)
 
 
-def _known_keys(description: Description, files: Files, opened: Iterable[Opened]) -> Iterator[str]:
-    """Yield the ids of the keys that the artifacts show and the inventory lists: those that a nonce may name."""
+def _update_keys(opened: Iterable[Opened]) -> Iterator[str]:
+    """Yield the ids of the keys that the artifacts show: of signers, their issuers and recipients."""
     for item in opened:
         for artifact in item.artifact.walk() if item.artifact else ():
-            yield from (signature.key.id for signature in artifact.signatures if signature.key.id)
-            yield from (recipient.key.id for recipient in artifact.recipients if recipient.key.id)
-    yield from (item.spki_sha256 for item in description.device.keys or () if item.spki_sha256)
+            for signature in artifact.signatures:
+                yield signature.key.id
+                yield from (facts.key.id for facts in (signature.chain.certificates if signature.chain else ()))
+            yield from (recipient.key.id for recipient in artifact.recipients)
+
+
+def _listed_keys(description: Description, files: Files) -> Iterator[str]:
+    """Yield the ids of the keys that the inventory lists; a nonce may name them too."""
+    yield from (item.spki_sha256 for item in description.device.keys or ())
     yield from (key.facts.id for _, key in _keyfiles.inventory_keys(description, files))
+
+
+def _independent(item: Attested, own: frozenset[str]) -> Attested:
+    """Return the same, but never genuine where a key of the updates made it: that is the owner's own word."""
+    found = item.statement
+    if found is None or found.reported or found.signer not in own:
+        return item
+    text = "; ".join(part for part in ("a key of the updates themselves signed it", found.note) if part)
+    return replace(item, statement=replace(found, genuine=False, note=text))
 
 
 def _one(ref: AttestationRef, files: Files, known: frozenset[str], as_of: str) -> Attested:

@@ -14,10 +14,12 @@ from checker.description.model import AttestationRef, Description
 from checker.model.evidence import Evidence, Expectation, Origin, Value
 from checker.model.subject import Subject, SubjectKind
 from checker.model.terms import Method, Reason
+from checker.probes._attestations import DEVICE_ANCHOR
 from checker.probes._records import expect, fact, gap, one_line
 from checker.probes.contract import Attested, Context, Probe
 
 _PROBE: Final = "attestation"
+_OF_DEVICE: Final = frozenset({DEVICE_ANCHOR, "device key", "boot"})
 
 
 def _subject(ref: AttestationRef, proves: str) -> Subject:
@@ -49,16 +51,18 @@ def _record(item: Attested, proves: str) -> Evidence:
         reason = Reason(item.reason) if item.reason else Reason.UNREADABLE
         return gap(_PROBE, "attestation", subject, reason, item.error, values=values, origin=origin)
     method = Method.EXAMINED if found.reported else Method.TESTED
-    return fact(_PROBE, "attestation", subject, values | _values(found), method=method, origin=origin)
+    return fact(_PROBE, "attestation", subject, values | _values(found, proves), method=method, origin=origin)
 
 
-def _values(found: Statement) -> dict[str, Value]:
+def _values(found: Statement, proves: str) -> dict[str, Value]:
     return {
         "valid": found.valid,
-        "key_level": bool(found.key),
+        # A statement without a key is silent on keys; it does not say that the key is elsewhere.
+        "key_level": bool(found.key) or None,
         "non_exportable": found.non_exportable,
         "key": found.key or None,
-        "boot_verified": found.boot_verified,
+        # The module of the release office was started too, and that says nothing of the device.
+        "boot_verified": found.boot_verified if proves in _OF_DEVICE else None,
         "anchor_protected": found.anchor_protected,
         "quantum_resistant": found.quantum_resistant,
         "note": one_line(found.note) or None,

@@ -151,8 +151,7 @@ def _bounded(offers: Iterable[Offer]) -> list[Offer]:
 
 def _lacking(offer: Offer, bench: Bench, found: _Found) -> tuple[Reason, str] | None:
     if offer.needs:
-        reason = Reason.UNSUPPORTED_FORMAT if found.fault and found.fault in offer.needs else Reason.NOT_RUN
-        return reason, offer.needs if reason is Reason.UNSUPPORTED_FORMAT else f"needs {offer.needs}"
+        return Reason.UNSUPPORTED_FORMAT if found.fault and found.fault in offer.needs else Reason.NOT_RUN, offer.needs
     if lacking := bench.lacks(offer):
         return Reason.NOT_DECLARED if bench.adapter.installs else Reason.NOT_RUN, f"needs {lacking}"
     unknown = {offer.instead, offer.after} - {"", *bench.pool}

@@ -8,7 +8,7 @@ from typing import Final
 from samples.build.quantum import Variant, make
 
 CLASSICAL: Final = {"A-2025": "sensor-A", "B-2025": "sensor-B", "A-2026": "gateway-A", "B-2026": "gateway-B"}
-ACCEPTED: Final = ("ml-dsa-65", "ecdsa-sha3-256")
+ACCEPTED: Final = ("ml-dsa-65", "ecdsa-sha256", "ecdsa-sha3-256", "ecdsa-sha3-512")
 
 
 def build(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""PSA tokens and EATs: the examples of RFC 9783, and tokens of our own with one fault each."""
+"""PSA tokens and EATs: the examples of the draft that became RFC 9783, and tokens of our own with one fault each."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def published(nonce: bytes) -> Pinned:
 # The published example
 
 
-def test_the_example_of_rfc_9783_verifies_and_speaks_for_its_platform_only() -> None:
+def test_the_example_of_the_draft_of_rfc_9783_verifies_and_speaks_for_its_platform_only() -> None:
     kind, found = check_attestation(bytes.fromhex(PUBLISHED["sign1"]), "auto", published(b"\x01" * 32))
     assert (kind, found.valid, found.key) == ("psa", True, "")
     assert (found.boot_verified, found.anchor_protected, found.anchors) == (True, True, (b"\x04" * 32,))
@@ -65,7 +65,15 @@ def test_the_example_is_not_genuine_under_another_key() -> None:
     assert "no pinned key" in found.note
 
 
-def test_the_mac_of_rfc_9783_is_named_and_not_proved() -> None:
+def test_the_example_of_an_older_draft_verifies_by_its_own_labels() -> None:
+    nonce = bytes(range(32))
+    root = bytes.fromhex(PUBLISHED["old_point"])
+    kind, found = check_attestation(bytes.fromhex(PUBLISHED["old"]), "auto", maker.pinned(root, nonce=nonce))
+    assert (kind, found.valid, found.anchors, found.boot_verified) == ("psa", True, (nonce,), True)
+    assert not check_attestation(bytes.fromhex(PUBLISHED["old"]), "auto", maker.pinned(root, nonce=b"1" * 32))[1].valid
+
+
+def test_the_mac_of_the_draft_of_rfc_9783_is_named_and_not_proved() -> None:
     data = bytes.fromhex(PUBLISHED["mac0"])
     assert form_of(data).id == "psa"
     with pytest.raises(UnsupportedAlgorithmError, match="COSE_Mac0 is a MAC"):

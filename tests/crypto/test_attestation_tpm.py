@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from checker.crypto.attestation_files import check_attestation, form_of, read_root
 from checker.crypto.attestations._tpm_structures import read_attest, read_public, read_signature
@@ -145,6 +149,41 @@ def test_other_statements_are_not_read() -> None:
     other[5] = 0x1A  # TPM_ST_ATTEST_CREATION
     with pytest.raises(UnsupportedAlgorithmError, match="0x801a"):
         check(bytes(other), kept("certify.sig"), kept("signing.pub"))
+
+
+# Statements of our own making, for what no TPM would say
+
+
+def sized(data: bytes) -> bytes:
+    return len(data).to_bytes(2, "big") + data
+
+
+def made(attributes: int, key: Any, signer: Any) -> tuple[bytes, bytes, bytes]:
+    """Return statement, signature and public area as a TPM with this attestation key would write them."""
+    numbers = key.public_key().public_numbers()
+    point = sized(numbers.x.to_bytes(32, "big")) + sized(numbers.y.to_bytes(32, "big"))
+    public = bytes.fromhex("0023000b") + attributes.to_bytes(4, "big") + sized(b"")
+    public += bytes.fromhex("0010 0018000b 0003 0010") + point  # no symmetric part, ECDSA with SHA-256, P-256, no KDF
+    name = b"\x00\x0b" + hashlib.sha256(public).digest()
+    attest = bytes.fromhex("ff544347 8017") + sized(b"signer") + sized(NONCE) + bytes(25) + sized(name) + sized(name)
+    r, s = decode_dss_signature(signer.sign(attest, ec.ECDSA(hashes.SHA256())))
+    signature = bytes.fromhex("0018000b") + sized(r.to_bytes(32, "big")) + sized(s.to_bytes(32, "big"))
+    return attest, signature, public
+
+
+@pytest.mark.parametrize(
+    ("attributes", "stays"), [(0x32, True), (0x40072, True), (0x30, False), (0x22, False), (0x12, False), (0, False)]
+)
+def test_each_of_the_three_attributes_is_needed(attributes: int, stays: bool) -> None:  # noqa: FBT001
+    signer = maker.p256()
+    found = check(*made(attributes, maker.p256(), signer), root=maker.spki(signer))
+    assert (found.valid, found.non_exportable) == (True, stays)
+
+
+def test_an_attestation_key_that_certifies_itself_proves_nothing() -> None:
+    signer = maker.p256()
+    found = check(*made(0x32, signer, signer), root=maker.spki(signer))
+    assert (found.genuine, found.note) == (False, "the key that it certifies vouches for itself")
 
 
 # A running TPM

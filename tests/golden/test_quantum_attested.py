@@ -78,21 +78,6 @@ def with_nonce(name: str) -> Callable[[Path], None]:
     return lambda folder: edited(folder, rf"(attestations/{name}\.cose, .*\n     nonce: )[0-9a-f]{{2}}", r"\g<1>99")
 
 
-def with_root(name: str, root: str) -> Callable[[Path], None]:
-    new = rf"\g<1>root: attestations/{root}-root"
-    return lambda folder: edited(folder, rf"(attestations/{name}\.cose, .*)root: attestations/\w+-root", new)
-
-
-def flipped(name: str) -> Callable[[Path], None]:
-    def edit(folder: Path) -> None:
-        path = folder / "attestations" / f"{name}.cose"
-        data = bytearray(path.read_bytes())
-        data[-1] ^= 1
-        path.write_bytes(data)
-
-    return edit
-
-
 def by_a_stranger(folder: Path) -> None:
     """Have a token signed by a key that no maker certified."""
     path = folder / "attestations" / "device-B-2026.cose"
@@ -106,8 +91,6 @@ UNKNOWN, FAIL = Verdict.UNKNOWN, Verdict.FAIL
 TAKEN: Final[dict[str, tuple[Callable[[Path], None], dict[str, Verdict]]]] = {
     "the token of one device's key": (without("device-B-2025"), {"PROT-E1": UNKNOWN}),
     "the nonce of one device's token": (with_nonce("device-A-2025"), {"PROT-E1": UNKNOWN}),
-    "the right root of one device's token": (with_root("device-A-2025", "module"), {"PROT-E1": UNKNOWN}),
-    "one bit of a token": (flipped("device-A-2025"), {"PROT-E1": UNKNOWN}),
     "the maker behind a token": (by_a_stranger, {"PROT-E1": UNKNOWN}),
     "the key that a token is bound to": (signed_again("device-A-2025", CONFIRMATION=None), {"PROT-E1": UNKNOWN}),
     "the lock of one device": (signed_again("device-A-2025", LIFECYCLE=0x1000), {"PROT-E1": FAIL}),

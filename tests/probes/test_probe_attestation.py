@@ -15,9 +15,9 @@ from checker.crypto.attestations.contract import AttestationForm
 from checker.crypto.certificates import parse_certificate
 from checker.crypto.keyring import KeyRing
 from checker.description.model import AttestationRef, InventoryKey, Target
-from checker.model.artifact import KeyFacts, Recipient
+from checker.model.artifact import ChainFacts, KeyFacts, Recipient, Signature
 from checker.model.evidence import Evidence
-from checker.model.terms import Method, Reason
+from checker.model.terms import Method, Outcome, Reason
 from checker.probes._attestations import anchor_attested, attest
 from checker.probes._run import _run
 from checker.probes.attestation import PROBE
@@ -29,6 +29,10 @@ MAKER: Final = maker.p256()
 DEVICE: Final = maker.p256()
 DEVICE_ID: Final = maker.public(DEVICE).spki_sha256
 CNF: Final = {1: maker.cose_key(DEVICE)}
+ANCHOR: Final = maker.root(maker.p256(), "Release root")
+FOUND: Final = parse_certificate(ANCHOR.public_bytes(Encoding.DER))
+ANCHOR_ID: Final = FOUND.key.spki_sha256
+KEYS: Final = KeyRing.of(anchors=[FOUND])
 
 
 def give(lab: Any, data: bytes, *proves: str, name: str = "a.cbor", **changes: Any) -> AttestationRef:
@@ -82,8 +86,36 @@ def test_each_thing_that_it_proves_is_a_record_of_its_own(lab: Any) -> None:
 def test_a_platform_token_is_not_of_key_level_and_says_nothing_of_export(lab: Any) -> None:
     give(lab, token(psa_claims(), MAKER))
     values = one(lab).values
-    assert values["key_level"] is False
-    assert not {"key", "non_exportable"} & set(values)
+    assert values["valid"] is True
+    assert not {"key_level", "key", "non_exportable"} & set(values)
+
+
+def test_a_token_of_the_producers_module_says_nothing_of_the_devices_boot(lab: Any) -> None:
+    data = token(psa_claims(c8=CNF), MAKER)
+    give(lab, data, "image signing key", "producer key-encryption key", "device key", "boot", "device anchor")
+    said = {item.values["proves"]: item.values.get("boot_verified") for item in records(lab)}
+    assert said == {
+        "image signing key": None,
+        "producer key-encryption key": None,
+        "device key": True,
+        "boot": True,
+        "device anchor": True,
+    }
+
+
+@pytest.mark.parametrize("where", ["signer", "issuer", "recipient"])
+def test_a_key_of_the_updates_themselves_is_no_hardware(lab: Any, image: Any, where: str) -> None:
+    facts = KeyFacts(id=maker.public(MAKER).spki_sha256)
+    other = KeyFacts(id="11" * 32)
+    issuer = replace(FOUND.facts, key=facts)
+    chain = ChainFacts(certificates=(FOUND.facts, issuer)) if where == "issuer" else None
+    signature = Signature(outcome=Outcome.VALID, key=facts if where == "signer" else other, chain=chain)
+    recipients = (Recipient(algorithm="ecdh-es", key=facts),) if where == "recipient" else ()
+    lab.artifact(image(b"x" * 32, signatures=(signature,), recipients=recipients))
+    give(lab, token(psa_claims(c8=CNF), MAKER))
+    found = one(lab)
+    assert found.values["valid"] is False
+    assert found.values["note"] == "a key of the updates themselves signed it"
 
 
 def test_another_nonce_and_no_nonce_are_facts_that_do_not_count(lab: Any) -> None:
@@ -176,7 +208,7 @@ def test_attributes_that_the_owner_reports_are_examined(lab: Any) -> None:
 def test_a_nonce_may_name_a_key_of_an_artifact_or_of_the_inventory(lab: Any, image: Any) -> None:
     data = token(psa_claims(c10=[NONCE, bytes.fromhex(DEVICE_ID)]), MAKER)
     give(lab, data)
-    assert one(lab).values["key_level"] is False
+    assert "key_level" not in one(lab).values
     recipient = Recipient(algorithm="ecdh-es", key=KeyFacts(id=DEVICE_ID))
     lab.artifact(image(b"x" * 32, recipients=(recipient,)))
     assert one(lab).values["key"] == DEVICE_ID
@@ -202,11 +234,6 @@ def test_an_attestation_that_was_not_checked_stays_owed(lab: Any) -> None:
 
 
 # Anchors
-
-ANCHOR: Final = maker.root(maker.p256(), "Release root")
-FOUND: Final = parse_certificate(ANCHOR.public_bytes(Encoding.DER))
-ANCHOR_ID: Final = FOUND.key.spki_sha256
-KEYS: Final = KeyRing.of(anchors=[FOUND])
 
 
 def attested(lab: Any, signer: bytes, *proves: str, target: str = "", of: str = "", **claims: Any) -> bool | None:

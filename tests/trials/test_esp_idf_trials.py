@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
 
 from checker.crypto.staging import like
 from checker.errors import UnsupportedAlgorithmError
@@ -48,13 +47,8 @@ def test_espsecure_takes_the_genuine_image_and_refuses_every_offer(takes: Any, n
 @pytest.mark.parametrize("name", NAMES)
 def test_espsecure_takes_an_image_signed_again_under_the_new_key(takes: Any, tmp_path: Path, name: str) -> None:
     case = of_sample("esp_idf", name)
-    body = case.body
-    assert body.signed_by is not None
-    stranger = trial_kit.like_signer(case)
-    key: Any = stranger.private_key
-    encoding, form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    (tmp_path / "new.pem").write_bytes(key.public_key().public_bytes(encoding, form))
-    offer = Offer(test="T07", variant="x", changed=body.signed_by(stranger).changed)
+    offer, stranger = trial_kit.by_a_stranger(case)
+    (tmp_path / "new.pem").write_bytes(trial_kit.public_pem(stranger))
     assert takes(case.written(offer)[ARTIFACT], tmp_path / "new.pem")
     assert not takes(case.written(offer)[ARTIFACT], KEYS / NAMES[name])
     assert case.believed(offer, trial_kit.trusting(case.context, stranger))

@@ -62,10 +62,7 @@ def test_imgtool_takes_an_image_signed_again_under_the_new_key_only(
 ) -> None:
     path = imgtool("-k", keys / f"{kind}.pem", "-s", "12")
     case = case_of(kit, path, keys / f"{kind}.pub.pem")
-    body = case.body
-    assert body.signed_by is not None
-    stranger = trial_kit.like_signer(case)
-    offer = Offer(test="T07", variant="x", changed=body.signed_by(stranger).changed)
+    offer, stranger = trial_kit.by_a_stranger(case)
     (tmp_path / "new.pem").write_bytes(pem(stranger))
     assert verifies(tmp_path, case.written(offer)[ARTIFACT], tmp_path / "new.pem")
     assert not verifies(tmp_path, case.written(offer)[ARTIFACT], keys / f"{kind}.pem")
@@ -76,10 +73,7 @@ def test_imgtool_takes_an_image_signed_again_under_the_new_key_only(
 @pytest.mark.parametrize("name", ["good/signed.bin", "good/rsa.bin", "good/ed25519-pure.bin", "good/encrypted.bin"])
 def test_samples_signed_again_are_believed_under_the_new_key(name: str) -> None:
     case = of_sample("mcuboot", name)
-    body = case.body
-    assert body.signed_by is not None
-    stranger = trial_kit.like_signer(case)
-    offer = Offer(test="T07", variant="x", changed=body.signed_by(stranger).changed)
+    offer, stranger = trial_kit.by_a_stranger(case)
     assert case.believed(offer, trial_kit.trusting(case.context, stranger))
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
 
 from checker.trials.contract import ARTIFACT, Offer
 from tests.formats import samples
@@ -58,13 +57,8 @@ def test_mender_takes_the_genuine_artifact_and_refuses_every_offer(mender: Any, 
 @pytest.mark.parametrize("name", NAMES)
 def test_mender_takes_an_artifact_signed_again_under_the_new_key(mender: Any, tmp_path: Path, name: str) -> None:
     case = of_sample("mender", name)
-    body = case.body
-    assert body.signed_by is not None
-    stranger = trial_kit.like_signer(case)
-    key: Any = stranger.private_key
-    encoding, form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    (tmp_path / "new.pem").write_bytes(key.public_key().public_bytes(encoding, form))
-    offer = Offer(test="T07", variant="x", changed=body.signed_by(stranger).changed)
+    offer, stranger = trial_kit.by_a_stranger(case)
+    (tmp_path / "new.pem").write_bytes(trial_kit.public_pem(stranger))
     assert mender(case.written(offer)[ARTIFACT], tmp_path / "new.pem") == ""
     assert mender(case.written(offer)[ARTIFACT], key_of(name))
     assert case.believed(offer, trial_kit.trusting(case.context, stranger))

@@ -74,10 +74,7 @@ def test_swupdate_takes_an_image_signed_again_when_it_is_given_the_new_root(swup
 
 def test_a_raw_signature_is_made_again_under_the_new_key() -> None:
     case = of_sample("swupdate", "good/raw-rsa.swu")
-    body = case.body
-    assert body.signed_by is not None
-    stranger = trial_kit.like_signer(case)
-    offer = Offer(test="T07", variant="x", changed=body.signed_by(stranger).changed)
+    offer, stranger = trial_kit.by_a_stranger(case)
     assert case.believed(offer, trial_kit.trusting(case.context, stranger))
     assert not case.believed(offer)
 

@@ -6,7 +6,9 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Final
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from checker.crypto.certificates import parse_certificate
 from checker.crypto.keyring import KeyRing
@@ -17,7 +19,7 @@ from checker.formats._open import open_artifact
 from checker.formats.contract import Context
 from checker.io.folders import FolderSource
 from checker.io.sources import BytesSource
-from checker.model.artifact import Artifact, Source, Span
+from checker.model.artifact import Artifact, DigestCheck, Source, Span
 from checker.model.terms import Outcome as Verdict
 from checker.trials._edits import chunks
 from checker.trials.contract import ARTIFACT, Anatomy, Body, Content, Genuine, Mutation, Offer
@@ -94,11 +96,14 @@ class Case:
 def believed(artifact: Artifact) -> bool:
     """Return whether an artifact has a valid signature that reaches everything, and nothing that contradicts it."""
     valid = any(item.outcome is Verdict.VALID for item in artifact.signatures)
-    broken = [item for item in artifact.digests if item.matches is False]
-    broken += [item for image in artifact.images for item in image.digests if item.matches is False]
+    broken = [item for inner in artifact.walk() for item in _checks(inner) if item.matches is False]
     ciphers = [*artifact.encryption, *(image.encryption for image in artifact.images)]
     undecrypted = any(item.decrypted is False for item in ciphers)
     return valid and not artifact.coverage.uncovered and not broken and not undecrypted
+
+
+def _checks(artifact: Artifact) -> list[DigestCheck]:
+    return [*artifact.digests, *(item for image in artifact.images for item in image.digests)]
 
 
 def of_sample(format_folder: str, name: str) -> Case:
@@ -123,6 +128,11 @@ def good_samples(format_folder: str) -> list[str]:
 @cache
 def all_mutations() -> tuple[Mutation, ...]:
     return tuple(discover(MUTATIONS, "MUTATION", Mutation))
+
+
+def size_of(content: Content) -> int:
+    """Return how many bytes a changed file has."""
+    return sum(piece.size if isinstance(piece, Span) else len(piece) for piece in content.pieces)
 
 
 def differences(genuine: bytes, offered: bytes) -> list[int]:
@@ -152,3 +162,22 @@ def like_signer(case: Case) -> Signer:
 def staged(case: Case, staging: Staging) -> Case:
     """Return a case with what the description lends to the tests."""
     return replace(case, staging=staging)
+
+
+def public_pem(signer: Signer) -> bytes:
+    """Return the public half of a signer's key in PEM."""
+    key: Any = signer.private_key
+    return bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+
+
+def by_a_stranger(case: Case) -> tuple[Offer, Signer]:
+    """Return a case signed again by a throw-away key like its own, and that key."""
+    sign = case.body.signed_by
+    assert sign is not None
+    stranger = like_signer(case)
+    return Offer(test="T07", variant="by a stranger", changed=sign(stranger).changed), stranger
+
+
+def without_keys(case: Case) -> Case:
+    """Return a case of which no key is declared."""
+    return replace(case, context=replace(case.context, keys=KeyRing.empty()))

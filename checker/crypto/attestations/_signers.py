@@ -29,13 +29,14 @@ class Voucher:
 
     genuine: bool
     note: str = ""
+    signer: str = ""  # id of the key that made the statement
     keys: frozenset[str] = frozenset()
     quantum_resistant: bool | None = None
     path: tuple[CertificateFacts, ...] = ()
 
 
 def by_path(chain: Sequence[Certificate], pinned: Pinned) -> Voucher:
-    """Return what the pinned root says of a certificate, leaf first, at `as_of`.
+    """Return what the pinned root says of a certificate, leaf first, at `as_of`: here the issuer makes the statement.
 
     Raises:
         KeyMaterialError: there is no certificate.
@@ -48,8 +49,14 @@ def by_path(chain: Sequence[Certificate], pinned: Pinned) -> Voucher:
     genuine = verdict.outcome is Outcome.VALID and verdict.chain.valid is not False
     note = "" if genuine else f"no path to the pinned root: {verdict.note or verdict.chain.error}"
     names = [name for facts in path for name in (facts.key.algorithm, facts.signature_algorithm)]
-    keys = frozenset({leaf.key.spki_sha256, *(facts.key.id for facts in path)})
-    return Voucher(genuine=genuine, note=note, keys=keys, quantum_resistant=resistant(names), path=path)
+    return Voucher(
+        genuine=genuine,
+        note=note,
+        signer=path[1].key.id if len(path) > 1 else leaf.key.spki_sha256,
+        keys=frozenset({leaf.key.spki_sha256, *(facts.key.id for facts in path)}),
+        quantum_resistant=resistant(names),
+        path=path,
+    )
 
 
 def by_signer(chain: Sequence[Certificate], pinned: Pinned) -> Voucher:
@@ -58,7 +65,7 @@ def by_signer(chain: Sequence[Certificate], pinned: Pinned) -> Voucher:
     Raises:
         KeyMaterialError: there is no certificate.
     """
-    found = by_path(chain, pinned)
+    found = replace(by_path(chain, pinned), signer=chain[0].key.spki_sha256)
     note = _purpose_error(chain[0].facts)
     if not found.genuine or not note:
         return found
@@ -68,7 +75,8 @@ def by_signer(chain: Sequence[Certificate], pinned: Pinned) -> Voucher:
 def by_key(key: PublicKey, signature_algorithm: str) -> Voucher:
     """Return the voucher of a pinned bare key."""
     names = (key.facts.algorithm, signature_algorithm)
-    return Voucher(genuine=True, keys=frozenset({key.spki_sha256}), quantum_resistant=resistant(names))
+    identity = key.spki_sha256
+    return Voucher(genuine=True, signer=identity, keys=frozenset({identity}), quantum_resistant=resistant(names))
 
 
 def _purpose_error(facts: CertificateFacts) -> str:

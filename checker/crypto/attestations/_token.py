@@ -135,6 +135,13 @@ def debug_off(claims: Mapping[Key, Item]) -> bool | None:
     return _DEBUG_STATES[state]
 
 
+def booted_by_maker(said: bool | None, *, secure: bool | None) -> bool | None:  # noqa: FBT001 - a claim, no switch
+    """Return whether the maker's own software was started (`oemboot`) on a platform that nobody can debug."""
+    if said is None:
+        return False if secure is False else None
+    return secure if said else False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Bound:
     """The key that a token is bound to. `by_claim`: the root of trust names it; else the nonce does, for a caller."""
@@ -158,11 +165,15 @@ def bound_key(claims: Mapping[Key, Item], found: Sequence[bytes], pinned: Pinned
     key_id = confirmed_key_id(claims)
     if len(key_id) == _DIGEST:
         return Bound(key=key_id.hex(), by_claim=True)
-    named = [nonce.hex() for nonce in found if nonce.hex() in pinned.known_keys]
-    return Bound(key=named[0]) if named else Bound()
+    return bound_by_nonce(found, pinned)
 
 
-def statement(
+def bound_by_nonce(found: Sequence[bytes], pinned: Pinned) -> Bound:
+    """Return the known key whose id is a nonce, if there is one."""
+    return Bound(key=next((nonce.hex() for nonce in found if nonce.hex() in pinned.known_keys), ""))
+
+
+def cose_statement(
     token: Token,
     pinned: Pinned,
     nonce: Item | None,
@@ -171,30 +182,52 @@ def statement(
     booted: bool | None,
     signers: tuple[bytes, ...] = (),
 ) -> Statement:
-    """Return what a token says of its platform, and of the key that it is bound to.
-
-    `secure` says whether the platform's root of trust is locked, `booted` whether its boot was verified, `signers` are
-    the digests of the keys that its software is verified with.
+    """Return what the claims of a COSE token say, as `statement` does.
 
     Raises:
         FormatError: a claim is damaged.
         CryptoError: the key of `cnf` cannot be used.
     """
     found = nonces(nonce)
-    stale = freshness(found, pinned)
     bound = bound_key(token.claims, found, pinned)
-    own = bound.key in token.voucher.keys
-    note = "the key that it attests vouches for itself" if own else token.voucher.note
+    return statement(token.voucher, pinned, found, bound, secure=secure, booted=booted, signers=signers)
+
+
+def statement(
+    voucher: Voucher,
+    pinned: Pinned,
+    found: Sequence[bytes],
+    bound: Bound,
+    *,
+    secure: bool | None,
+    booted: bool | None,
+    signers: tuple[bytes, ...] = (),
+) -> Statement:
+    """Return what a token says of its platform, and of the key that it is bound to.
+
+    Args:
+        voucher: who signed it.
+        pinned: what it is checked with.
+        found: its nonces.
+        bound: its key.
+        secure: whether the platform's root of trust is locked.
+        booted: whether its boot was verified.
+        signers: digests of the keys that its software is verified with.
+    """
+    stale = freshness(found, pinned)
+    own = bound.key in voucher.keys
+    note = "the key that it attests vouches for itself" if own else voucher.note
     return Statement(
-        genuine=token.voucher.genuine and not own,
+        genuine=voucher.genuine and not own,
         fresh=not stale,
         key=bound.key,
+        signer=voucher.signer,
         # Claims are made by the root of trust; a nonce is chosen by whoever asks for the token, so it names a key and
         # says nothing of where the key is.
         non_exportable=secure if bound.by_claim else None,
         boot_verified=booted,
         anchors=signers,
         anchor_protected=secure if signers else None,
-        quantum_resistant=token.voucher.quantum_resistant,
+        quantum_resistant=voucher.quantum_resistant,
         note="; ".join(text for text in (note, stale) if text),
     )

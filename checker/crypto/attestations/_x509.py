@@ -84,6 +84,7 @@ def of_certificate(
         genuine=voucher.genuine,
         fresh=not stale,
         key=chain[0].key.spki_sha256,
+        signer=voucher.signer,
         non_exportable=not missing and stays(found),
         quantum_resistant=voucher.quantum_resistant,
         note="; ".join(text for text in (voucher.note, stale, lacks) if text),

@@ -67,6 +67,7 @@ def _check(data: bytes, pinned: Pinned) -> Statement:
         genuine=voucher.genuine and not note,
         fresh=not stale,
         key=chain[0].key.spki_sha256,
+        signer=voucher.signer,
         non_exportable=_stays(said),
         boot_verified=said.in_hardware and said.verified_boot is True,
         quantum_resistant=voucher.quantum_resistant,

@@ -33,13 +33,15 @@ class Statement:
     """What an attestation says. None: it does not say.
 
     `genuine`: signed under the pinned root. `fresh`: it answers our nonce. `key` is the id of the key that it is bound
-    to, empty where it speaks of the platform alone. `anchors` are digests of public keys that the device trusts.
+    to, empty where it speaks of the platform alone; `signer` is that of the key that signed it. `anchors` are digests
+    of public keys that the device trusts.
     `reported`: not signed by hardware, so that nothing was verified. `note` says why it is not genuine or not fresh.
     """
 
     genuine: bool
     fresh: bool
     key: str = ""
+    signer: str = ""
     non_exportable: bool | None = None
     boot_verified: bool | None = None
     anchors: tuple[bytes, ...] = ()

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from checker.crypto.attestations._signers import every
-from checker.crypto.attestations._token import DEBUG, claims_of, debug_off, open_token, statement
+from checker.crypto.attestations._token import DEBUG, claims_of, cose_statement, debug_off, open_token
 from checker.crypto.attestations.contract import AttestationForm, Pinned, Statement
 from checker.errors import FormatError, LimitError
 from checker.io.cbor import Item, Key
@@ -67,7 +67,7 @@ def _check(data: bytes, pinned: Pinned) -> Statement:
     signers = _signers(token.claims.get(labels[COMPONENTS]))
     booted = secure if signers or secure is False else None
     nonce = token.claims.get(labels[NONCE])
-    return statement(token, pinned, nonce, secure=secure, booted=booted, signers=signers)
+    return cose_statement(token, pinned, nonce, secure=secure, booted=booted, signers=signers)
 
 
 def _complete(claims: Mapping[Key, Item], labels: Mapping[int, int]) -> None:

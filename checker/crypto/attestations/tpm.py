@@ -52,6 +52,7 @@ def _check(data: bytes, pinned: Pinned) -> Statement:
         genuine=voucher.genuine and not own,
         fresh=not stale,
         key="" if public is None else public.key.spki_sha256,
+        signer=voucher.signer,
         non_exportable=None if public is None else public.attributes & NON_EXPORTABLE == NON_EXPORTABLE,
         quantum_resistant=voucher.quantum_resistant,
         note="; ".join(text for text in (note, stale) if text),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
@@ -20,7 +20,7 @@ from checker.formats._raw_signature import from_base64, from_pem
 from checker.formats._strip import strip_quantum_resistant
 from checker.io.limits import MAX_HEADER
 from checker.model.artifact import Source, Span
-from checker.trials.contract import Change, Content, Part
+from checker.trials.contract import Body, Change, Content, Part
 
 _TIMES: Final = frozenset({0x17, 0x18})  # UTCTime, GeneralizedTime
 _LINE: Final = 64  # letters of a line (RFC 7468 section 2)
@@ -134,6 +134,18 @@ class CmsParts:
     def made_by(self, signer: Signer, message: Message | None, hash_name: str = "") -> bytes:
         """Return that message itself, for formats that put it elsewhere."""
         return signed_again(self.message.data, signer, message, hash_name=hash_name)
+
+    def onto(self, body: Body) -> Body:
+        """Return a body with all that is the same of every CMS signature; the format says what is signed, and where."""
+        return replace(
+            body,
+            metadata=(*body.metadata, *self.attributes),
+            signatures=self.values,
+            with_value=self.with_value,
+            algorithms={**self.algorithms, "no signer in the message": self.without},
+            certificates=self.certificates,
+            downgraded=self.stripped_hybrid,
+        )
 
     @property
     def certificates(self) -> tuple[bytes, ...]:

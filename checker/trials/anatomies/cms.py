@@ -9,7 +9,7 @@ from __future__ import annotations
 from checker.crypto.cms_layout import AUTH_ENVELOPED, SIGNED, Layout, layout
 from checker.errors import FormatError
 from checker.model.artifact import Span
-from checker.trials._edits import changed_source
+from checker.trials._edits import changed_source, then
 from checker.trials.anatomies._cms_parts import CmsParts
 from checker.trials.contract import ARTIFACT, Anatomy, Body, Change, Genuine, Part
 
@@ -29,24 +29,19 @@ def _read(genuine: Genuine) -> Body:
 def _signed(genuine: Genuine, parts: CmsParts) -> Body:
     cipher, tagged = sealed(parts)
     content = tuple(parts.part("content", span) for span in parts.message.content)
-    return Body(
+    body = Body(
         payload=tuple(part for part in cipher if part.name == "ciphertext") or content,
-        metadata=parts.attributes,
-        signatures=parts.values,
         cipher=cipher,
         direct=True,
         tagged=tagged,
         outer=True,
         stripped=parts.without,
-        with_value=parts.with_value,
-        algorithms=parts.algorithms,
         signed_by=lambda signer: parts.signed_by(signer, None),
-        resigned=lambda signer, change: _of_changed(genuine, change).signed_by(signer, None),
+        resigned=lambda signer, change: then(change, _of_changed(genuine, change).signed_by(signer, None)),
         weakly=lambda signer, hash_name: parts.signed_by(signer, None, hash_name),
-        certificates=parts.certificates,
-        downgraded=parts.stripped_hybrid,
         notes={} if cipher else {"cipher": _NO_TAG},
     )
+    return parts.onto(body)
 
 
 def _of_changed(genuine: Genuine, change: Change) -> CmsParts:

@@ -17,7 +17,7 @@ from checker.formats._raw_signature import looks_like_pgp
 from checker.io.limits import MAX_HEADER
 from checker.model.artifact import Span
 from checker.trials._edits import changed_source, whole
-from checker.trials.anatomies import _minisign_parts, _raw_parts
+from checker.trials.anatomies import _minisign_parts, _openpgp_parts, _raw_parts
 from checker.trials.anatomies._cms_parts import CmsParts
 from checker.trials.anatomies.cms import envelope
 from checker.trials.contract import ARTIFACT, Anatomy, Body, Change, Genuine, Part
@@ -50,7 +50,7 @@ def _signature(genuine: Genuine, payload: tuple[Part, ...]) -> Body:
     if head.startswith(COMMENT):
         return _minisign_parts.read(genuine, SIGNATURE, payload=payload)
     if looks_like_pgp(head):
-        return _closed(genuine, payload, "OpenPGP signatures are not made here")
+        return _openpgp_parts.read(genuine, SIGNATURE, payload=payload)
     if head.lstrip()[:1] == b"{":
         return _closed(genuine, payload, "sigstore's certificates and log entries come from public services")
     try:
@@ -77,20 +77,15 @@ def _cms(genuine: Genuine, parts: CmsParts, payload: tuple[Part, ...]) -> Body:
         new = parts.signed_by(signer, whole(changed_source(genuine, ARTIFACT, change)), hash_name)
         return Change(changed={**change.changed, **new.changed}, without=change.without)
 
-    return Body(
+    body = Body(
         payload=payload,
-        metadata=parts.attributes,
-        signatures=parts.values,
         direct=True,
         stripped=Change(without=frozenset({SIGNATURE})),
-        with_value=parts.with_value,
-        algorithms={**parts.algorithms, "no signer in the message": parts.without},
         signed_by=lambda signer: signed(signer, Change()),
         resigned=signed,
         weakly=lambda signer, hash_name: signed(signer, Change(), hash_name),
-        certificates=parts.certificates,
-        downgraded=parts.stripped_hybrid,
     )
+    return parts.onto(body)
 
 
 ANATOMY = Anatomy(id="detached", read=_read)

@@ -87,22 +87,17 @@ def _signed(genuine: Genuine, bundle: _Bundle) -> Body:
     parts, detached = bundle.parts, bundle.parts.message.detached
     body = Body(
         payload=(Part(name="payload", span=bundle.where.payload),),
-        metadata=parts.attributes,
-        signatures=parts.values,
         direct=True,
         outer=True,
         stripped=parts.without,
-        with_value=parts.with_value,
-        algorithms=parts.algorithms,
         signed_by=bundle.signature,
         resigned=lambda signer, change: _again(genuine, signer, change),
         weakly=bundle.signature,
-        certificates=parts.certificates,
-        downgraded=parts.stripped_hybrid,
         malformed=_malformed(bundle),
         oversized=_oversized(bundle),
         notes={"cipher": "the bundle is not encrypted"},
     )
+    body = parts.onto(body)
     return body if detached else _with_manifest(bundle, body)
 
 

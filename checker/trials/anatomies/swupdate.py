@@ -146,17 +146,13 @@ def _cms(genuine: Genuine, image: _Image, body: Body, data: bytes) -> Body:
     def signed(signer: Signer, change: Change, hash_name: str = "") -> Change:
         return _again(genuine, change, lambda text: parts.made_by(signer, text, hash_name))
 
-    return replace(
+    own = replace(
         body,
-        signatures=parts.values,
-        with_value=parts.with_value,
-        algorithms={**parts.algorithms, "no signer in the message": parts.without},
         signed_by=lambda signer: signed(signer, Change()),
         resigned=signed,
         weakly=lambda signer, hash_name: signed(signer, Change(), hash_name),
-        certificates=parts.certificates,
-        downgraded=parts.stripped_hybrid,
     )
+    return parts.onto(own)
 
 
 def _raw(genuine: Genuine, image: _Image, body: Body, member: Member) -> Body:

@@ -21,7 +21,7 @@ def _offers(genuine: Genuine, _body: Body) -> Iterator[Offer]:
     yield Offer(
         test="T17",
         variant="a genuine deliverable of another model",
-        needs="a deliverable of another model, and a description is of one model",
+        needs="needs a deliverable of another model, and a description is of one model",
     )
     yield from _foreign(genuine)
 
@@ -32,7 +32,7 @@ def _older(genuine: Genuine) -> Iterator[Offer]:
         variant = f"{_named(item)} after the current release"
         yield Offer(test="T13", variant=variant, causes=_VERSION, instead=item.id, after=genuine.id)
     if not older:
-        text = f"an older release for this device (release: {_OLDER})"
+        text = f"needs an older release for this device (release: {_OLDER})"
         yield Offer(test="T13", variant="an older release", needs=text)
 
 
@@ -43,7 +43,7 @@ def _foreign(genuine: Genuine) -> Iterator[Offer]:
     for item in current:
         yield Offer(test="T18", variant=f"{_named(item)} of device {item.device}", causes=_FOREIGN, instead=item.id)
     if not current:
-        text = "the current release for a second device (`device` of each artifact)"
+        text = "needs the current release for a second device (`device` of each artifact)"
         yield Offer(test="T18", variant="the deliverable of another device", needs=text)
 
 

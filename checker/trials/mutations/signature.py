@@ -80,7 +80,7 @@ def _random(genuine: Genuine, old: bytes) -> bytes:
     """Return a random value of the same length; for ECDSA in DER, two random numbers that are well encoded."""
     if not _is_ecdsa_der(old):
         return genuine.random(len(old))
-    size = len(ecdsa_raw(old, _HALF)[:_HALF].lstrip(b"\0")) - 1  # below the order, whatever the curve
+    size = max(len(ecdsa_raw(old, _HALF)[:_HALF].lstrip(b"\0")) - 1, 2)  # below the order, whatever the curve
     return ecdsa_der(b"".join(b"\1" + genuine.random(size - 1) for _ in range(2)))
 
 

@@ -50,9 +50,11 @@ NAMES = {  # of what a policy may accept or refuse; nothing else is known here
     "1.2.840.10045.4.3.2": "ecdsa-sha256",
     "1.2.840.10045.4.3.3": "ecdsa-sha384",
     "2.16.840.1.101.3.4.3.10": "ecdsa-sha3-256",
+    "2.16.840.1.101.3.4.3.12": "ecdsa-sha3-512",
     "1.3.101.112": "ed25519",
     "2.16.840.1.101.3.4.3.18": "ml-dsa-65",
 }
+ECDSA = {"ecdsa-sha256": hashes.SHA256(), "ecdsa-sha3-256": hashes.SHA3_256(), "ecdsa-sha3-512": hashes.SHA3_512()}
 MAX_PATH = 4  # certificates from the signer to below the anchor
 KEK_SIZE = 32  # bytes
 KNOWN = (x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage)  # the conditions that are checked here
@@ -207,8 +209,8 @@ def _check(key: object, scheme: str, signature: bytes, message: bytes) -> None:
     try:
         if scheme == "ml-dsa-65" and isinstance(key, mldsa.MLDSA65PublicKey):
             key.verify(signature, message)
-        elif scheme == "ecdsa-sha3-256" and isinstance(key, ec.EllipticCurvePublicKey):
-            key.verify(signature, message, ec.ECDSA(hashes.SHA3_256()))
+        elif scheme in ECDSA and isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(signature, message, ec.ECDSA(ECDSA[scheme]))
         else:
             raise RefusedError("signature", f"the key of the signer is not for {scheme}")
     except (InvalidSignature, ValueError):
