@@ -1,6 +1,6 @@
 """Update agents for the samples, as a laboratory would build them: real tools, and in front what these cannot do.
 
-imgtool decrypts nothing, and SWUpdate as Debian builds it reads no encrypted description. Each agent takes that layer off
+imgtool decrypts nothing, and SWUpdate as Debian builds it reads no encrypted description. An agent takes that layer off
 with the device's own key, and leaves the verdict to the tool.
 """
 
