@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.ready
 # System packages that the tests use for real; a test whose tool is missing is skipped aloud.
 PACKAGES := cabextract chromium cpio cryptsetup-bin default-jre-headless device-tree-compiler faketime gcab gnupg jcat \
             libcoap3-bin mender-artifact minisign mosquitto mosquitto-clients nginx-light openssl rauc signapk \
-            signify-openbsd squashfs-tools sslscan swupdate u-boot-tools zip
+            signify-openbsd squashfs-tools sslscan swtpm swupdate tpm2-tools u-boot-tools zip
 
 .PHONY: demo check setup system lint types test every-bit samples golden docs wheel bench clean
 

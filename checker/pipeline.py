@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from checker.description.model import Description
 from checker.io.files import Files
 from checker.model.assessment import Assessment, Identity
 from checker.model.terms import Reading, Severity, Step, Tier
+from checker.probes._attestations import attest
 from checker.probes._run import examine, keyring, open_artifacts, read_examined
 from checker.probes._run import run as run_probes
 from checker.probes.contract import Context, Examined, Opened
@@ -22,6 +23,7 @@ from checker.rules.judge import Inputs, judge
 from checker.rules.load import load as load_rules
 from checker.rules.load import load_default
 from checker.rules.observations import observe
+from checker.trials.commands import check as check_commands
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,9 @@ class Options:
     allow_outside: bool = False
     live: bool = False  # connections to the description's endpoints are allowed
     endpoint_record: bytes | None = None  # of an earlier `otaudit probe`, in place of connections
+    active: bool = False  # the description's verifiers may be run
+    trial_seconds: float = 30  # that one process of them may take
+    note: Callable[[str], None] = lambda _: None  # told what takes long
 
 
 def assess(update: Path, options: Options) -> Assessment:
@@ -51,6 +56,8 @@ def assess(update: Path, options: Options) -> Assessment:
     rules = load_rules(options.rules) if options.rules else load_default()
     description = load(update, allow_outside=options.allow_outside)
     files = Files(update.parent, options.allow_outside)
+    if options.active:
+        check_commands(description, files)
     keys = keyring(description, files)
     opened = open_artifacts(description, files, keys, options.as_of)
     examined = _examined(description, files, options)
@@ -61,7 +68,11 @@ def assess(update: Path, options: Options) -> Assessment:
         files=files,
         as_of=options.as_of,
         examined=examined,
+        attested=attest(description, files, opened, options.as_of),
         live=options.live,
+        active=options.active,
+        trial_seconds=options.trial_seconds,
+        note=options.note,
     )
     evidence = run_probes(context)
     findings = judge(rules, evidence, _inputs(description, options))

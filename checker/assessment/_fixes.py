@@ -16,10 +16,6 @@ MOST: Final = 3  # fixes on the first page
 _CLAIMED: Final = (
     "A statement alone proves nothing: show it by a test, a signed log, or a document with a quoted clause."
 )
-_LATER: Final = {
-    Reason.NOT_RUN: "(This release has no probe for it yet.)",
-    Reason.NOT_PERMITTED: "(It needs the permission to look: `otaudit check --live`.)",
-}
 
 
 def next_tier(standing: Standing) -> Tier | None:
@@ -45,16 +41,23 @@ def _fix(requirement: Requirement, sheet: Sheet) -> Fix:
     shown = Verdict.FAIL if verdict is Verdict.FAIL else Verdict.UNKNOWN
     claimed = verdict is Verdict.PASS
     text = _CLAIMED if claimed else requirement.fix.get(str(shown), "")
-    reason = sheet.reason(requirement.id)
-    later = _LATER.get(reason) if reason else None
+    later = _later(requirement.id, sheet)
     return Fix(
         requirement=requirement.id,
         step=requirement.step,
         verdict=shown,
         text=f"{text} {later}" if later else text,
         effort=requirement.effort,
-        later=later is not None,
+        later=bool(later),
     )
+
+
+def _later(requirement: str, sheet: Sheet) -> str:
+    """Return what else has to happen where the author can do nothing by himself; nothing where he can."""
+    reason, words = sheet.reason(requirement), sheet.words(requirement)
+    if reason is Reason.NOT_PERMITTED:
+        return f"(It needs your permission: `otaudit check {'--active' if '--active' in words else '--live'}`.)"
+    return f"(Not run: {words}.)" if reason is Reason.NOT_RUN else ""
 
 
 def next_fixes(rows: tuple[Row, ...], standing: Mapping[Step, Standing]) -> tuple[Fix, ...]:

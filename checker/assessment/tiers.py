@@ -98,6 +98,11 @@ class Sheet:
         found = self.judgements.get(requirement)
         return None if found is None else found.reason
 
+    def words(self, requirement: str) -> str:
+        """Return in words why a requirement did not pass; nothing where nobody judged it."""
+        found = self.judgements.get(requirement)
+        return "" if found is None else found.explanation
+
     def met(self, requirement: str) -> bool:
         """Return whether a requirement does not stand in the way."""
         return requirement in self.waived or self.verdict(requirement) in _OK

@@ -55,6 +55,14 @@ def check(  # noqa: PLR0913 - one parameter per option of the command line
         str | None,
         typer.Option(metavar="FILE", help="Write what the endpoints showed, with every transcript, as .json."),
     ] = None,
+    active: Annotated[
+        bool,
+        typer.Option("--active", help="Run the verifiers of the description, and offer them what they must refuse."),
+    ] = False,
+    trial_timeout: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", min=0.1, max=3600, help="How long one process of an active test may take."),
+    ] = 30,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no summary.")] = False,
 ) -> None:
     """Assess an update: open the real artifacts, judge the 13 steps, print a summary, write reports, gate."""
@@ -75,6 +83,9 @@ def check(  # noqa: PLR0913 - one parameter per option of the command line
         allow_outside=allow_outside,
         live=live,
         endpoint_record=_record(endpoint_record, live=live),
+        active=active,
+        trial_seconds=trial_timeout,
+        note=(lambda _: None) if quiet else _note,
     )
     assessment = assess(update, options)
     pages = {place.path: place.renderer.render(assessment) for place in places}
@@ -82,6 +93,10 @@ def check(  # noqa: PLR0913 - one parameter per option of the command line
     if not quiet:
         _summarise(assessment)
     raise typer.Exit(exit_status(assessment.gate))
+
+
+def _note(text: str) -> None:
+    sys.stderr.write(f"otaudit: {text}\n")
 
 
 def _endpoints(assessment: Assessment, path: str | None, pages: Mapping[str, bytes]) -> dict[str, bytes]:

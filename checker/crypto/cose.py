@@ -42,6 +42,7 @@ __all__ = [
     "Message",
     "Party",
     "parse",
+    "presented_chain",
     "signature_structure",
     "verify",
 ]
@@ -144,7 +145,7 @@ class Judge:
 
     def _with_key(self, message: Message, signer: Party, algorithm: SignatureAlgorithm, blank: Signature) -> Signature:
         data = signature_structure(message, signer, self.content, self.external_aad)
-        chain = _chain(signer.headers)
+        chain = presented_chain(signer.headers)
         if chain:
             return self._by_certificate(signer, data, chain, blank)
         keys = [key for key in self.ring.verifiers if key.facts.algorithm in algorithm.kinds]
@@ -235,8 +236,12 @@ def _secret_facts(key: DecryptionKey) -> KeyFacts:
     return replace(key.facts, algorithm="hmac")
 
 
-def _chain(headers: Headers) -> tuple[Certificate, ...]:
-    """Return the certificates of `x5chain`, leaf first; it may stand in either header (RFC 9360 section 2)."""
+def presented_chain(headers: Headers) -> tuple[Certificate, ...]:
+    """Return the certificates of `x5chain`, leaf first; it may stand in either header (RFC 9360 section 2).
+
+    Raises:
+        FormatError: there are too many, or one is damaged.
+    """
     found = headers.find(_X5CHAIN)
     if found is None:
         return ()

@@ -5,21 +5,19 @@ Source: draft-ietf-suit-trust-domains, section 4 (SUIT_Delegation); RFC 8392 (CW
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from checker.crypto import cose
-from checker.crypto.certificates import instant
-from checker.crypto.cose_encryption import public_share
+from checker.crypto.cwt import check_time, confirmed_key
 from checker.crypto.keyring import KeyRing
-from checker.crypto.keys import PublicKey, from_ec_point, from_ed25519
+from checker.crypto.keys import PublicKey
+from checker.crypto.signatures import candidates
 from checker.errors import CryptoError, FormatError, LimitError
-from checker.io.cbor import Item, Key
+from checker.io.cbor import Item
 from checker.model.terms import Outcome
 
-EXPIRES, NOT_BEFORE, CONFIRMATION = 4, 5, 8
-_COSE_KEY: Final = 1
 MAX_TOKENS: Final = 32  # of all chains of one envelope; the published examples have one
 
 
@@ -81,27 +79,10 @@ def _last(tokens: Sequence[Item], ring: KeyRing, as_of: str) -> PublicKey:
 
 def _confirmed(claims: Item, name: str, as_of: str) -> PublicKey:
     entries = claims.map("claims")
-    _check_time(entries, as_of)
-    confirmation = entries.get(CONFIRMATION)
-    held = None if confirmation is None else confirmation.map("cnf").get(_COSE_KEY)
-    if held is None:
+    check_time(entries, as_of)
+    key = confirmed_key(entries)
+    if key is None:
         raise FormatError("the token holds no key", offset=claims.span.start, field="cnf")
-    share = public_share(held)
-    if share.curve.startswith("ec-"):
-        key = from_ec_point(share.curve, share.data)
-    elif share.curve == "ed25519":
-        key = from_ed25519(share.data)
-    else:
-        raise FormatError(f"a {share.curve} key cannot sign", offset=held.span.start, field="cnf")
+    if not candidates(key):
+        raise FormatError(f"a {key.facts.algorithm} key cannot sign", offset=claims.span.start, field="cnf")
     return key.as_declared(f"delegated by {name}")
-
-
-def _check_time(entries: Mapping[Key, Item], as_of: str) -> None:
-    now = instant(as_of).timestamp()
-    for label, word in ((EXPIRES, "is expired"), (NOT_BEFORE, "is not yet valid")):
-        item = entries.get(label)
-        if item is None:
-            continue
-        seconds = item.integer("claims")
-        if (label == EXPIRES and seconds <= now) or (label == NOT_BEFORE and seconds > now):
-            raise FormatError(f"the token {word}", offset=item.span.start, field="claims")

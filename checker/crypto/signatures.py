@@ -327,6 +327,11 @@ def ecdsa_der(raw: bytes, *, little_endian: bool = False) -> bytes:
     return encode_dss_signature(int.from_bytes(raw[:half], order), int.from_bytes(raw[half:], order))  # type: ignore[arg-type]
 
 
+def ecdsa_signature(r: int, s: int) -> bytes:
+    """Return the DER form (RFC 3279 2.2.3) of an ECDSA signature of two numbers."""
+    return bytes(encode_dss_signature(r, s))
+
+
 def ecdsa_raw(der: bytes, size: int) -> bytes:
     """Return r || s, each of `size` bytes, of a DER signature.
 

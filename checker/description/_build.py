@@ -16,6 +16,8 @@ from checker.description.model import (
     InventoryKey,
     LogRef,
     Policy,
+    SignerRef,
+    StagingRef,
     StepDescription,
     Target,
     TrustStore,
@@ -49,6 +51,7 @@ def device(at: Cursor, keys: tuple[Cursor, ...] | None) -> Device:
         steps=steps(at),
         documents=documents(at),
         attestations=attestations(at),
+        staging=staging(at),
         policy={} if policy is None else _mapping(policy),
     )
 
@@ -69,10 +72,34 @@ def command(at: Cursor | None) -> Command | None:
     """Return a command, with the folder in which its relative paths start."""
     if at is None:
         return None
-    folder = "/".join(at.folder.parts)
     return Command(
-        adapter=at.text("adapter"), argv=at.texts("argv"), args=at.pairs("args"), folder=folder, place=at.place
+        adapter=at.text("adapter"),
+        argv=at.texts("argv"),
+        args=at.pairs("args"),
+        folder="/".join(at.folder.parts),
+        place=at.place,
+        device=at.text("device"),
+        boot=at.texts("boot"),
+        report=at.texts("report"),
+        state=at.file_at("state"),
+        installed=at.text("installed"),
+        log=at.text("log"),
+        reasons=at.pairs("reasons"),
     )
+
+
+def staging(*places: Cursor) -> StagingRef:
+    """Return the keys for active tests: each from the first of the places that names it."""
+    given = [item for item in (place.get("staging") for place in places) if item is not None]
+
+    def one(role: str) -> SignerRef | None:
+        return next((_signer(item.at(role)) for item in given if role in item), None)
+
+    return StagingRef(signer=one("signer"), authority=one("authority"), revoked=one("revoked"))
+
+
+def _signer(at: Cursor) -> SignerRef:
+    return SignerRef(key=at.at("key").ref(), certificate=at.file_at("certificate"))
 
 
 def trust_store(trust: Cursor | None, use: str) -> TrustStore:
@@ -140,10 +167,12 @@ def attestations(at: Cursor) -> tuple[AttestationRef, ...]:
         AttestationRef(
             file=item.at("file").ref(),
             place=item.place,
-            proves=item.text("proves"),
+            proves=item.texts("proves"),
             kind=item.text("kind", "auto"),
             root=item.file_at("root"),
-            nonce=item.text("nonce"),
+            nonce=item.text("nonce").lower(),
+            target=item.text("target"),
+            companions=item.files_by_name("companions"),
         )
         for item in at.each("attestations")
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from urllib.parse import urlsplit
 
+from checker.description._commands import check_verifier
 from checker.description._cursor import Cursor
 from checker.description._schema import guess
 from checker.description._yaml import shown
@@ -22,8 +23,20 @@ def check_device(device: Cursor, keys: tuple[Cursor, ...] | None) -> None:
             _known(item, "image_key", known, "key of the inventory")
     for item in keys or ():
         _in_order(item, "created", "activated", "expires")
+    for item in device.each("attestations"):
+        _known(item, "target", _targets(device), "hardware target of the device")
     _steps(device, device)
     _unique(tuple(device.each("documents")), "id")
+
+
+def _verifiers(device: Cursor, update: Cursor | None, artifacts: Iterable[Cursor]) -> None:
+    """Note the faults of all verifiers' commands, met with the files that the artifacts have beside them."""
+    beside = [item.get("companions") for item in artifacts]
+    names = [name for item in beside if item is not None for name in item.keys()]  # noqa: SIM118
+    own = None if update is None else update.get("verifier")
+    for at in (own, *(item.get("verifier") for item in device.each("targets"))):
+        if at is not None:
+            check_verifier(at, names)
 
 
 def check_update(update: Cursor, device: Cursor, keys: tuple[Cursor, ...] | None) -> None:
@@ -33,7 +46,7 @@ def check_update(update: Cursor, device: Cursor, keys: tuple[Cursor, ...] | None
     _unique(tuple(update.each("endpoints")), "id", "url")
     _unique(tuple(update.each("logs")), "file")
     _unique((*device.each("documents"), *update.each("documents")), "id")
-    for item in artifacts:
+    for item in (*artifacts, *update.each("attestations")):
         _known(item, "target", _targets(device), "hardware target of the device")
     devices = [item.text("device") for item in (*artifacts, *(keys or ())) if "device" in item]
     if devices:
@@ -41,7 +54,17 @@ def check_update(update: Cursor, device: Cursor, keys: tuple[Cursor, ...] | None
             _known(item, "device", devices, "device of an artifact or key")
     for item in update.each("endpoints"):
         _address(item.at("url"))
+    _verifiers(device, update, artifacts)
+    _units(device, update, artifacts)
     _steps(update, device)
+
+
+def _units(device: Cursor, update: Cursor, artifacts: Iterable[Cursor]) -> None:
+    """Note a verifier that plays a unit of which there is no artifact."""
+    units = [item.text("device") for item in artifacts if "device" in item]
+    for at in (update.get("verifier"), *(item.get("verifier") for item in device.each("targets"))):
+        if at is not None:
+            _known(at, "device", units, "device of an artifact")
 
 
 def _targets(device: Cursor) -> list[str]:

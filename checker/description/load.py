@@ -73,6 +73,7 @@ def _description(path: Path, update: Cursor, device_at: Cursor, keys: _Keys) -> 
         endpoints=_build.endpoints(update),
         verifier=_build.command(update.get("verifier")),
         client=_build.command(update.get("client")),
+        staging=_build.staging(update, device_at),
         logs=_build.logs(update),
         documents=device.documents + _build.documents(update),
         attestations=device.attestations + _build.attestations(update),

@@ -42,6 +42,30 @@ class Command:
     args: Mapping[str, str] = field(default_factory=dict)
     folder: str = ""  # of the file that names it, relative to the update's: paths in argv and args start there
     place: Place | None = None
+    device: str = ""  # the unit that a verifier plays: what is for it is the genuine update
+    boot: tuple[str, ...] = ()  # verifies again what is installed, and starts it
+    report: tuple[str, ...] = ()  # prints version, slots and counters
+    state: FileRef | None = None  # a folder that every trial starts with a copy of
+    installed: str = ""  # below the state: where an accepted update is written
+    log: str = ""  # below the state: grows when something is refused
+    reasons: Mapping[str, str] = field(default_factory=dict)  # by cause: a regular expression over what it prints
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignerRef:
+    """A private key of the laboratory, and the file of its certificates, its own first."""
+
+    key: FileRef
+    certificate: FileRef | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagingRef:
+    """Keys that the description lends to active tests (criteria.md section 7, rule 5); never shown anywhere."""
+
+    signer: SignerRef | None = None
+    authority: SignerRef | None = None
+    revoked: SignerRef | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,10 +139,12 @@ class AttestationRef:
 
     file: FileRef
     place: Place
-    proves: str
+    proves: tuple[str, ...]
     kind: str = "auto"
     root: FileRef | None = None
-    nonce: str = ""
+    nonce: str = ""  # hexadecimal
+    target: str = ""  # the hardware target that it speaks of
+    companions: Mapping[str, FileRef] = field(default_factory=dict)  # further files, by the kind's names for them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +181,7 @@ class Device:
     steps: Mapping[Step, StepDescription] = field(default_factory=dict)
     documents: tuple[DocumentRef, ...] = ()
     attestations: tuple[AttestationRef, ...] = ()
+    staging: StagingRef = StagingRef()
     policy: Mapping[str, Value] = field(default_factory=dict)
 
 
@@ -237,6 +264,7 @@ class Description:
     endpoints: tuple[Endpoint, ...] = ()
     verifier: Command | None = None
     client: Command | None = None
+    staging: StagingRef = StagingRef()  # the update's keys before the device's
     logs: tuple[LogRef, ...] = ()
     documents: tuple[DocumentRef, ...] = ()  # of the device and of the update together
     attestations: tuple[AttestationRef, ...] = ()

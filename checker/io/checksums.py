@@ -6,6 +6,7 @@ import binascii
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 Update = Callable[[int, bytes], int]
@@ -119,6 +120,7 @@ def _fast(name: str) -> Callable[..., int] | None:
     return getattr(module, variant.replace("-", "_"), None)
 
 
+@cache
 def _table(crc: Crc) -> tuple[int, ...]:
     return tuple(_entry(crc, byte) for byte in range(256))
 

@@ -18,6 +18,7 @@ class SubjectKind(StrEnum):
     STEP = "step"
     DOCUMENT = "document"
     LOG = "log"
+    ATTESTATION = "attestation"
 
 
 @dataclass(frozen=True, kw_only=True, order=True)

@@ -83,8 +83,13 @@ def _grid(
 
 
 def _owed(probe: Probe, description: Description, *, permitted: bool) -> Iterator[Expectation]:
-    """Yield what a probe owes; where it may not run, its slots say with which option it would."""
-    for item in probe.expects(description):
+    """Yield what a probe owes; where it may not run, its slots say with which option it would.
+
+    A probe of active tests then leaves one slot per target, instead of one for every test that is not made.
+    """
+    coarse = probe.requires == "active" and not permitted
+    owed = [item for kind in probe.kinds for item in _natural(kind, description)] if coarse else None
+    for item in probe.expects(description) if owed is None else owed:
         if permitted or item.reason is not Reason.NOT_RUN:
             yield item
         else:

@@ -34,6 +34,7 @@ from checker.model.artifact import (
 from checker.model.evidence import Evidence, Expectation, Origin, Value
 from checker.model.terms import Outcome, Reason
 from checker.probes import _facts, _keyfiles, _targets
+from checker.probes._attestations import anchor_attested
 from checker.probes._endpoint_facts import server_keys
 from checker.probes._records import artifact_subject, expect, fact, gap, undeclared
 from checker.probes.contract import Context, Opened, Probe
@@ -318,6 +319,9 @@ def _chain(place: _Place, chain: ChainFacts, signing_time: str) -> Iterator[Evid
 
 def _path(place: _Place, chain: ChainFacts, use: str, purpose: _facts.Purpose, used_at: str) -> Iterator[Evidence]:
     values = _facts.chain_values(chain, purpose, used_at, place.shared.transport_ids)
+    if use == "signing":  # what an attestation says of a device's anchor, it says of its images' anchor
+        context = place.context
+        values["anchor_attested"] = anchor_attested(context.attested, context.keys, chain.anchor, place.target)
     yield place.fact("chain", {"use": use} | values)
     for facts, position in zip(chain.certificates, _facts.positions(chain), strict=True):
         yield place.fact("certificate", {"use": use} | _facts.certificate_values(facts, position), facts.sha256)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from checker.crypto.attestations.contract import Statement
 from checker.crypto.keyring import KeyRing
-from checker.description.model import ArtifactRef, Description, Endpoint
+from checker.description.model import ArtifactRef, AttestationRef, Description, Endpoint
 from checker.io.files import Files
 from checker.model.artifact import Artifact
 from checker.model.endpoint import EndpointFacts
@@ -39,6 +40,18 @@ class Examined:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Attested:
+    """One attestation of the description and what it says, or why it could not be checked."""
+
+    ref: AttestationRef
+    kind: str = ""
+    statement: Statement | None = None
+    sha256: str = ""
+    error: str = ""
+    reason: str = ""  # a value of `Reason`, when `statement` is None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Context:
     """Everything that a probe may look at. `live` and `active` say what the user allowed."""
 
@@ -48,8 +61,11 @@ class Context:
     files: Files
     as_of: str
     examined: tuple[Examined, ...] = ()  # empty without `live`, or without a record
+    attested: tuple[Attested, ...] = ()
     live: bool = False
     active: bool = False
+    trial_seconds: float = 30  # that one process of an active test may take
+    note: Callable[[str], None] = lambda _: None  # told what takes long; goes to the user, never into evidence
 
 
 @dataclass(frozen=True, kw_only=True)

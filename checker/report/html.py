@@ -91,6 +91,7 @@ def _environment(detail: Detail) -> jinja2.Environment:
         finalize=lambda value: _shown(value, detail.text),
     )
     environment.filters |= {"value": shown, "bytes": _bytes, "short": _short, "word": _word, "percent": _percent}
+    environment.filters["prose"] = lambda text: _prose(text, detail.text)
     environment.globals |= {
         "words": words, "view": view, "plain": plain, "Grade": Grade, "Reading": Reading, "Verdict": Verdict,
         "Method": Method, "Outcome": Outcome, "Party": Party, "Step": Step, "tiers": CELL_TIERS,
@@ -101,6 +102,14 @@ def _environment(detail: Detail) -> jinja2.Environment:
 
 def _shown(value: object, limit: int) -> object:
     return value if isinstance(value, Markup) else cut(visible(str(value)), limit)
+
+
+def _prose(text: str, limit: int) -> Markup:
+    """Return a text of the rule set with the words between backticks as code; everything in it is escaped first."""
+    parts = escape(cut(visible(text), limit)).split("`")
+    if len(parts) % 2 == 0:  # a backtick without its partner is only a character
+        return Markup("`").join(parts)
+    return Markup("").join(Markup(f"<code>{part}</code>") if odd % 2 else part for odd, part in enumerate(parts))  # noqa: S704
 
 
 def _bytes(size: int) -> str:

@@ -227,12 +227,12 @@ def _every(kind: str, seen: list[_Seen], least: int) -> Outcome:
         return _fail(kind, bad, len(bad) + len(good) + len(open_))
     if open_:
         return _unknown(kind, open_, good)
-    return _enough(kind, good, least)
+    return _enough(kind, good, least, seen)
 
 
-def _enough(kind: str, good: list[_Seen], least: int) -> Outcome:
+def _enough(kind: str, good: list[_Seen], least: int, seen: list[_Seen]) -> Outcome:
     if not good:
-        return _nothing(f"there is no {kind} record of the kind that the question is about")
+        return _nothing(f"there is no {kind} record of the kind that the question is about{_left_out(seen)}")
     if len(good) < least:
         said = f"{len(good)} {kind} records, at least {least} are needed"
         few = frozenset({Reason.TOO_FEW})
@@ -261,12 +261,21 @@ def _none(kind: str, seen: list[_Seen], least: int) -> Outcome:
         return _fail(kind, _negated(bad), len(seen))
     if open_:
         return _unknown(kind, _negated(open_), _negated(good))
-    return _enough(kind, _negated(good), least)
+    return _enough(kind, _negated(good), least, seen)
 
 
 def _negated(items: list[_Seen]) -> list[_Seen]:
     """Return the records with what `none` expects of them: the opposite of the condition."""
     return [replace(item, answer=negate(item.answer)) for item in items]
+
+
+def _left_out(seen: list[_Seen]) -> str:
+    """Return the first record that does not count for its own words: it says no where a yes is asked for, and why."""
+    for item in seen:
+        note = look_up(item.record, "note")
+        if item.where is False and item.answer.value is False and isinstance(note, str):
+            return f"; {item.record.subject}: {item.answer.field} is false ({note})"
+    return ""
 
 
 def _pass(kind: str, good: list[_Seen]) -> Outcome:

@@ -76,6 +76,9 @@ def _kept(*pieces: Piece) -> tuple[Piece, ...]:
     return tuple(piece for piece in pieces if (piece.size if isinstance(piece, Span) else len(piece)) > 0)
 
 
+Spoil = Callable[[Source], Content]  # the installed file → what is put in its place; FormatError: it cannot be done
+
+
 @dataclass(frozen=True, kw_only=True)
 class Offer:
     """One thing that is offered to a verifier. One mutation at a time (harness rule 2).
@@ -92,6 +95,9 @@ class Offer:
     without: frozenset[str] = frozenset()  # companions that are left out
     instead: str = ""  # the id of another artifact of the description, offered whole with its companions
     after: str = ""  # the id of an artifact that is installed first ("" for a device as it was)
+    or_nothing: bool = False  # accepting it is as good as refusing it, where nothing changes by it (T14)
+    control: bool = False  # shows that a key is trusted; proves nothing itself, and what follows a refused one neither
+    spoil: Spoil | None = None  # what is done to the installed file, after which the boot is asked to refuse (T30, T35)
     needs: str = ""
 
 
@@ -221,6 +227,7 @@ class Place:
     folder: Path
     files: Mapping[str, Path]  # the offered files by name
     state: Path | None = None
+    base: Path = Path()  # of the file that names the command: its relative paths start there
     settings: Mapping[str, str] = field(default_factory=dict)  # the command's `args`, paths made absolute
 
 
@@ -239,4 +246,8 @@ class Adapter:
     argv: Callable[[Command, Place], Sequence[str]]
     answer: Callable[[Command, Run], Answer]
     paths: frozenset[str] = frozenset()  # the settings that are paths
+    required: frozenset[str] = frozenset()  # the settings without which it cannot be run
+    formats: frozenset[str] = frozenset()  # what it reads; empty: whatever the description offers it
+    bundles: bool = False  # it reads deliverables that hold the images of several targets
+    unchecked: str = ""  # what it does not check, in words
     installs: bool = False  # an accepted offer is installed: state, boot and T13, T14, T30, T35 make sense

@@ -14,6 +14,7 @@ from checker.discovery import PlugIn, PlugInError, discover, find, module_names
 from checker.formats.contract import Format
 from checker.probes.contract import Probe
 from checker.report.contract import Renderer
+from checker.trials.contract import Adapter, Anatomy, Mutation
 
 CHECKER = Path(__file__).resolve().parents[2] / "checker"
 
@@ -75,6 +76,9 @@ def test_finding_one_does_not_import_the_others(package: Path) -> None:
         ("formats", "FORMAT", Format),
         ("probes", "PROBE", Probe),
         ("report", "RENDERER", Renderer),
+        ("trials/adapters", "ADAPTER", Adapter),
+        ("trials/anatomies", "ANATOMY", Anatomy),
+        ("trials/mutations", "MUTATION", Mutation),
     ],
 )
 def test_the_folder_listing_and_the_discovered_plug_ins_are_the_same(room: str, constant: str, kind: type) -> None:

@@ -175,14 +175,18 @@ def test_what_is_known_to_be_wrong_is_mended_before_what_is_only_not_shown(run: 
 
 
 @pytest.mark.parametrize(
-    ("reason", "said"),
-    [(Reason.NOT_RUN, "no probe for it yet"), (Reason.NOT_PERMITTED, "`otaudit check --live`")],
+    ("reason", "because", "said"),
+    [
+        (Reason.NOT_RUN, "needs a staging key", "(Not run: needs a staging key.)"),
+        (Reason.NOT_PERMITTED, "what the endpoints show: only with --live", "`otaudit check --live`"),
+        (Reason.NOT_PERMITTED, "the device's own verifiers: only with --active", "`otaudit check --active`"),
+    ],
 )
-def test_what_waits_for_a_later_probe_comes_last_and_says_so(
-    small: RuleSet, judged: Judged, reason: Reason, said: str
+def test_what_somebody_else_has_to_allow_or_to_run_comes_last_and_says_so(
+    small: RuleSet, judged: Judged, reason: Reason, because: str, said: str
 ) -> None:
     reasons = {"PROT-B1": reason}
-    findings = tuple(_because(item, reasons.get(item.requirement.id)) for item in judged({}))
+    findings = tuple(_because(item, reasons.get(item.requirement.id), because) for item in judged({}))
     sheet = Sheet.of(small, findings, Grade.PROVED, Reading.LETTER)
     rows = standings(sheet)
     (fix,) = fixes(rows[Step.PROTECT], rows, sheet)
@@ -191,8 +195,8 @@ def test_what_waits_for_a_later_probe_comes_last_and_says_so(
     assert not any(item.later for item in fixes(rows[Step.SIGN], rows, sheet))
 
 
-def _because(finding: Finding, reason: Reason | None) -> Finding:
+def _because(finding: Finding, reason: Reason | None, words: str) -> Finding:
     if reason is None:
         return finding
-    judgements = {key: replace(item, reason=reason) for key, item in finding.judgements.items()}
+    judgements = {key: replace(item, reason=reason, explanation=words) for key, item in finding.judgements.items()}
     return replace(finding, judgements=judgements)

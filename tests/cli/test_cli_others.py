@@ -77,7 +77,17 @@ def test_explain_with_something_that_is_no_report_exits_4(otaudit: Call, tmp_pat
     assert otaudit("explain", "SIGN-B3", "--report", tmp_path / "r.json").status == 4
 
 
-@pytest.mark.parametrize(("kind", "known"), [("formats", "mcuboot"), ("probes", "corpus"), ("outputs", "html")])
+@pytest.mark.parametrize(
+    ("kind", "known"),
+    [
+        ("formats", "mcuboot"),
+        ("probes", "corpus"),
+        ("outputs", "html"),
+        ("adapters", "swupdate"),
+        ("anatomies", "cms"),
+        ("mutations", "size"),
+    ],
+)
 def test_list_names_the_plug_ins(otaudit: Call, kind: str, known: str) -> None:
     done = otaudit("list", kind)
     assert done.status == 0

@@ -22,26 +22,21 @@ from samples.build import quantum as quantum_build
 from tests.crypto import pq_material as material
 
 ROWS = frozenset({Step.SIGN, Step.PROTECT, Step.PROCESS, Step.REVERIFY})
-# Attestations (E1, E2, PK2) and trials on the device (T00, T01, T05, T07, T10, T12, T26, T30, T35) prove these alone.
+# Trials on the device (T00, T01, T05, T07, T10, T12, T26, T30, T35) prove these alone.
 BEYOND_FILES = {
-    "SIGN-E1", "SIGN-E2", "SIGN-E3-PK2", "SIGN-E3-PK7", "SIGN-Q2", "PROT-E1", "PROT-E2",
-    "PROC-B2-SINGLE", "PROC-U2-SINGLE", "PROC-E2-SINGLE", "PROC-Q1-SINGLE", "REV-E3",
+    "SIGN-E3-PK7", "SIGN-Q2", "PROC-B2-SINGLE", "PROC-U2-SINGLE", "PROC-E2-SINGLE", "PROC-Q1-SINGLE", "REV-E3",
 }  # fmt: skip
 PASSED = {"SIGN-Q1", "SIGN-Q3", "PROT-Q1", "PROT-Q2", "REV-Q1", "REV-Q2", "REV-Q3"}
 
 
-def sample(name: str) -> Assessment:
-    return assess(golden.SAMPLES / name / "update.yaml", Options(as_of=golden.AS_OF))
-
-
 @pytest.fixture(scope="module")
 def quantum() -> Assessment:
-    return sample("quantum")
+    return golden.assessed("quantum")
 
 
 @pytest.fixture(scope="module")
 def near_miss() -> Assessment:
-    return sample("quantum-near-miss")
+    return golden.assessed("quantum-near-miss")
 
 
 def verdict(finding: Finding, reading: Reading = Reading.LETTER) -> Verdict:
@@ -65,7 +60,7 @@ def test_the_pump_passes_all_that_files_can_prove(quantum: Assessment, reading: 
 
 def test_the_near_miss_fails_in_one_thing_per_row(quantum: Assessment, near_miss: Assessment) -> None:
     # A classical signer makes both the signature and the last link of its path classical.
-    failed = {"SIGN-Q1", "SIGN-Q3", "PROT-Q2", "PROC-Q1-SINGLE", "REV-Q3"}
+    failed = {"SIGN-Q1", "SIGN-Q2", "SIGN-Q3", "PROT-Q2", "PROC-Q1-SINGLE", "REV-Q3"}
     assert ids(near_miss, Verdict.FAIL) == failed
     assert ids(near_miss, Verdict.UNKNOWN) == BEYOND_FILES - failed
     assert ids(near_miss, Verdict.PASS) == ids(quantum, Verdict.PASS) - failed
@@ -163,4 +158,4 @@ def test_one_content_key_for_all_is_found_inside_the_signed_messages(
     quantum_build.build(folder)
     found = assess(folder / "update.yaml", Options(as_of=golden.AS_OF))
     assert {"PROT-B3", "PROT-U13"} <= ids(found, Verdict.FAIL)
-    assert not {"PROT-B3", "PROT-U13"} & ids(sample("quantum"), Verdict.FAIL)
+    assert not {"PROT-B3", "PROT-U13"} & ids(golden.assessed("quantum"), Verdict.FAIL)

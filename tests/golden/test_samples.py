@@ -18,21 +18,28 @@ from samples.build._tools import MissingToolError
 
 # Their signatures or ciphertext are random by nature; the camera's RSA PKCS#1 v1.5 and fixed fleet key are not.
 RANDOM = frozenset({"gateway", "quantum", "quantum-near-miss", "sensor"})
-NAMES = [sample.name for sample in golden.samples()]
+NAMES = golden.samples()
+RUNS = golden.runs()
 
 
 def test_there_are_samples() -> None:
     assert {"camera", *RANDOM} <= set(NAMES)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_sample_gives_its_expected_reports(name: str) -> None:
-    sample = golden.SAMPLES / name
-    expected = {path.name: path.read_bytes() for path in (sample / "expected").iterdir()}
-    made = golden.reports(sample)
+@pytest.mark.parametrize("folder", RUNS, ids=lambda folder: str(folder.relative_to(golden.SAMPLES)))
+def test_a_sample_gives_its_expected_reports(folder: Path) -> None:
+    name, active = RUNS[folder]
+    expected = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    made = golden.reports(name, active=active)
     assert set(expected) == set(made)
     for file, data in made.items():
-        assert data.decode() == expected[file].decode(), f"{name}/{file} changed; if that is right: make golden"
+        assert data.decode() == expected[file].decode(), f"{folder}/{file} changed; if that is right: make golden"
+
+
+def test_only_what_is_named_has_expected_reports() -> None:
+    held = {path.parent for path in golden.SAMPLES.glob("*/expected/**/report.json")}
+    assert held == set(RUNS)
+    assert {name for name, active in RUNS.values() if active} == {"quantum", "quantum-near-miss"}
 
 
 def verdicts(report: dict[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from checker.model.assessment import Assessment, Identity
 from checker.model.evidence import Evidence, EvidenceSet
 from checker.model.terms import Grade, Method, Reading, Reason, Step, Tier, Verdict
 from checker.pipeline import Options, assess
+from checker.probes._attestations import attest
 from checker.probes._run import keyring, open_artifacts
 from checker.probes._run import run as run_probes
 from checker.probes.contract import Context
@@ -461,7 +462,8 @@ def evidence(name: str) -> tuple[EvidenceSet, Inputs]:
     files = Files(SAMPLES / name, allow_outside=False)
     keys = keyring(description, files)
     opened = open_artifacts(description, files, keys, NOW)
-    context = Context(description=description, opened=opened, keys=keys, files=files, as_of=NOW)
+    attested = attest(description, files, opened, NOW)
+    context = Context(description=description, opened=opened, keys=keys, files=files, as_of=NOW, attested=attested)
     return run_probes(context, strict=True), Inputs(as_of=NOW, support_until=description.device.support_until)
 
 

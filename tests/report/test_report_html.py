@@ -228,3 +228,17 @@ def test_the_page_of_one_artifact_has_the_same_style_and_no_script(make: Make) -
     text = "".join(page.text)
     assert "nothing authentic protects 0x10..0x20" in text
     assert "script" not in {tag for tag, _ in page.tags}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Declare `trust.images` here", "Declare <code>trust.images</code> here"),
+        ("`<script>` is `code`", "<code>&lt;script&gt;</code> is <code>code</code>"),
+        ("a lone ` is a character", "a lone ` is a character"),
+    ],
+)
+def test_words_between_backticks_become_code(make: Make, text: str, shown: str) -> None:
+    assessment = make("normal")
+    fix = replace(assessment.next_fixes[0], text=text)
+    assert f"<strong>{shown}</strong>" in RENDERER.render(replace(assessment, next_fixes=(fix,))).decode()

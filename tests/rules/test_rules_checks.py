@@ -162,3 +162,14 @@ def test_of_several_open_ways_the_one_with_records_explains(record: Make) -> Non
     weak = record("signature", method="declared", verified=True)
     outcome = ask({"any": [{"every": "digest", "that": {"matches": True}}, {"every": "signature", "that": GOOD}]}, weak)
     assert outcome.reason is Reason.TOO_WEAK
+
+
+def test_a_record_that_does_not_count_by_its_own_words_is_named_with_its_note(record: Make) -> None:
+    check = {"every": "attestation", "where": {"proves": "device key", "valid": True}, "that": {"non_exportable": True}}
+    plain = "there is no attestation record of the kind that the question is about"
+    stale = record("attestation", proves="device key", valid=False, note="not fresh")
+    found = ask(check, record("attestation", proves="boot", valid=False, note="odd"), stale)
+    assert said(found) == ("unknown", "missing_record")
+    assert found.explanation == f"{plain}; {stale.subject}: valid is false (not fresh)"
+    assert ask(check, record("attestation", proves="device key", valid=False)).explanation == plain
+    assert ask(check, record("attestation", proves="boot", valid=True, note="odd")).explanation == plain

@@ -25,8 +25,14 @@ def offered(test: str, variant: str, change: Change, causes: Iterable[Cause]) ->
 
 def control(test: str, variant: str, change: Change) -> Offer:
     """Return the offer of a changed artifact that must be accepted: a refusal is for the tested reason then."""
-    accepted = Outcome.ACCEPTED
-    return Offer(test=test, variant=variant, expected=accepted, changed=dict(change.changed), without=change.without)
+    return Offer(
+        test=test,
+        variant=variant,
+        expected=Outcome.ACCEPTED,
+        control=True,
+        changed=dict(change.changed),
+        without=change.without,
+    )
 
 
 def missing(test: str, variant: str, why: str) -> Offer:

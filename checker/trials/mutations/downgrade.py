@@ -1,9 +1,9 @@
 """T12: the quantum-resistant part taken out, a classical signer under the trusted authority, a digest that is broken.
 
 (a) A hybrid keeps its classical signature only (K0). (b) A classical signer whom the staging authority certified signs
-alone (K1): the path is trusted, so that only a demand for quantum resistance can refuse it. (c) The staging signer
-signs over SHA-1 or MD5 (K1). Before (c) a control shows that the staging signer is trusted over the genuine digest.
-Before (b) a control shows that a signer of the genuine kind, certified in the same way, is.
+alone (K1), with each usual kind of key: the path is trusted, so that only a demand for quantum resistance can refuse
+it. (c) The staging signer signs over SHA-1 or MD5 (K1). Before (c) a control shows that the staging signer is trusted
+over the genuine digest. Before (b) a control shows that a signer of the genuine kind, certified in the same way, is.
 
 Which refusals count: `policy`. In (a) and (b) also `signature` and `key`: a verifier that demands a quantum-resistant
 signature says that there is none, or that no key of its list made one. In (c) also `digest` and `signature`, in
@@ -24,11 +24,17 @@ from checker.trials.contract import Body, Cause, Change, Genuine, Mutation, Offe
 from checker.trials.mutations._common import controlled, made, missing, signing_key, why
 
 TEST: Final = "T12"
-CLASSICAL: Final = "a classical signer (ECDSA P-256) under the trusted authority"
+CLASSICAL: Final = "a classical signer under the trusted authority"
 _HASHES: Final = ("sha-1", "md5")
 _MISSING_PART: Final = frozenset({Cause.POLICY, Cause.SIGNATURE, Cause.KEY})
 _WEAK_DIGEST: Final = frozenset({Cause.POLICY, Cause.SIGNATURE, Cause.DIGEST})
-_P256: Final = KeyFacts(algorithm="ec-p256", bits=256)
+# By words: the kind of key, and the digest where it is not the genuine one. A device may take one and refuse the other.
+_CLASSICAL: Final = {
+    "ECDSA P-256": (KeyFacts(algorithm="ec-p256", bits=256), ""),
+    "ECDSA P-256 over SHA-256": (KeyFacts(algorithm="ec-p256", bits=256), "sha-256"),
+    "RSA-3072 over SHA-256": (KeyFacts(algorithm="rsa", bits=3072), "sha-256"),
+    "Ed25519 over SHA-512": (KeyFacts(algorithm="ed25519", bits=256), "sha-512"),
+}
 
 
 def _offers(genuine: Genuine, body: Body) -> Iterator[Offer]:
@@ -65,13 +71,15 @@ def _classical(genuine: Genuine, body: Body) -> Iterator[Offer]:
         yield missing(TEST, CLASSICAL, "needs a staging key (staging: authority) that may certify a classical signer")
         return
 
-    def under_authority(kind: KeyFacts) -> Change:
-        profile = profile_of(loaded(body.certificates[:1])[0])
-        return sign(issued(profile, kind, authority))
+    def under_authority(kind: KeyFacts, digest: str = "") -> Change:
+        signer = issued(profile_of(loaded(body.certificates[:1])[0]), kind, authority)
+        return body.weakly(signer, digest) if digest and body.weakly else sign(signer)
 
     words = "control: a signer of the genuine kind, certified by the staging authority"
     yield controlled(TEST, words, lambda: under_authority(signing_key(genuine)))
-    yield made(TEST, CLASSICAL, _MISSING_PART, lambda: under_authority(_P256))
+    for name, (kind, digest) in _CLASSICAL.items():
+        if not digest or body.weakly:
+            yield made(TEST, f"{CLASSICAL}: {name}", _MISSING_PART, partial(under_authority, kind, digest))
 
 
 def _weak(genuine: Genuine, body: Body) -> Iterator[Offer]:

@@ -1,0 +1,1 @@
+"""One module per kind of hardware attestation: what it says, and whether its maker's root stands behind it."""

@@ -1,0 +1,1 @@
+"""How verifiers are run: one module per verifier, with `ADAPTER = Adapter(…)`."""
