@@ -172,5 +172,5 @@ def resistant(place: Range) -> bool:
 def signed_with(place: Range, scheme: str) -> bool:
     """Return whether a valid signature of a scheme, in the words of the log, reaches a range."""
     names = {name.removeprefix("hash-") for artifact in place.covered_by for name in valid(artifact)}
-    wanted = _SCHEMES[scheme]
+    wanted = _SCHEMES.get(scheme, ())
     return any(name == each or (each[-1] == "-" and name.startswith(each)) for name in names for each in wanted)

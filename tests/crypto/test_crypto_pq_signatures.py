@@ -33,7 +33,13 @@ from checker.crypto.signatures import (
     verify_message,
     verify_prehashed,
 )
-from checker.errors import CryptoError, FormatError, InvalidSignatureError, UnsupportedAlgorithmError
+from checker.errors import (
+    CryptoError,
+    FormatError,
+    InvalidSignatureError,
+    KeyMaterialError,
+    UnsupportedAlgorithmError,
+)
 from checker.io.digests import DigestRequest, Literal, Piece, compute, digest
 from checker.io.sources import BytesSource
 from checker.model.artifact import Span
@@ -383,6 +389,14 @@ def test_an_hss_key_wrapped_as_in_rfc_8708_is_read_too() -> None:
     wrapped = from_spki(material.spki(material.OIDS["hss"], b"\x04" + bytes([len(raw)]) + raw))
     assert wrapped.usable
     assert not from_spki(material.spki(material.OIDS["hss"], b"\x04\x02" + raw)).usable
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 257, 258, 300, 5000])
+def test_bytes_that_begin_like_the_wrapping_of_an_hss_key_raise_nothing_foreign(size: int) -> None:
+    raw = b"\x04".ljust(size, b"\xff")
+    assert not from_raw("hss", raw).usable
+    with pytest.raises(KeyMaterialError):
+        read_public_keys(raw, "odd.key")
 
 
 def test_a_key_without_an_identifier_cannot_be_made_from_raw_bytes() -> None:
