@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from asn1crypto import core
 from asn1crypto import parser as asn1_parser
+from cryptography.exceptions import InternalError
 
 from checker.errors import FormatError, KeyMaterialError
 
@@ -30,6 +31,7 @@ PARSE_ERRORS: Final = (
     RecursionError,
     NotImplementedError,
     struct.error,
+    InternalError,  # of OpenSSL: a raw key of another length in PKCS #8
 )
 _PEM: Final = re.compile(rb"-----BEGIN ([A-Z0-9 #]+)-----(.*?)-----END \1-----", re.DOTALL)
 _SEQUENCE: Final = 0x30

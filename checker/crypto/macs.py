@@ -1,6 +1,6 @@
 """Tags under secret keys over content of any size, and secret keys that everybody has.
 
-HMAC is FIPS 198-1, KMAC256 SP 800-185, CMAC SP 800-38B, GMAC and GCM SP 800-38D.
+HMAC is FIPS 198-1, KMAC256 SP 800-185, CMAC SP 800-38B, GMAC and GCM SP 800-38D, CCM SP 800-38C.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ from typing import Any, Final
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import cmac
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 
 from checker.crypto import keccak
 from checker.errors import UnsupportedAlgorithmError
+from checker.io.limits import MAX_HEADER
 
 MIN_TAG: Final = 4  # bytes: SP 800-38B, SP 800-38D and SP 800-107 know no shorter tag
+_BLOCK: Final = 16  # bytes of an AES block, and of the longest tag
 KMAC_SIZE: Final = 64  # bytes of tag where none is named; KMAC binds the length, so that shorter tags differ
 _HASHES: Final[Mapping[str, str]] = {  # id of the table → hashlib's name
     "hmac-md5": "md5",
@@ -47,26 +50,28 @@ def tag_over(
     Args:
         key: the secret.
         algorithm: `hmac-sha3-256` and the like; `kmac256`, without a customisation string; `aes-256-cmac`,
-            `aes-256-gmac`, or `aes-256-gcm` for the tag that encrypting the content would give. 128 and 192 alike, and
-            no number stands for the key's own.
+            `aes-256-gmac`, or `aes-256-gcm` and `aes-256-ccm` for the tag that encrypting the content would give. 128
+            and 192 alike, and no number stands for the key's own.
         chunks: the content.
-        nonce: of GMAC and GCM.
-        size: bytes of a KMAC's tag.
+        nonce: of GMAC, GCM and CCM.
+        size: bytes of a tag of KMAC or CCM, which bind it.
 
     Raises:
         UnsupportedAlgorithmError: nothing here computes it, key or nonce do not fit, or the content is too large for
-            KMAC, which takes `keccak.MAX_MESSAGE` bytes.
+            KMAC, which takes `keccak.MAX_MESSAGE` bytes, or for CCM, which takes `MAX_HEADER`.
     """
     mode = algorithm.removeprefix(f"aes-{len(key) * 8}-").removeprefix("aes-")
     try:
         if algorithm in _HASHES:
             return _hmac(key, _HASHES[algorithm], chunks)
         if algorithm == "kmac256":
-            return keccak.kmac256(key, _gathered(chunks), b"", size)
+            return keccak.kmac256(key, _gathered(chunks, keccak.MAX_MESSAGE), b"", size)
         if mode == "cmac":
             return _cmac(key, chunks)
         if mode in {"gmac", "gcm"}:
             return _gcm(key, nonce, chunks, sealed=mode == "gcm")
+        if mode == "ccm":
+            return _ccm(key, nonce, chunks, min(size, _BLOCK))
     except _BAD_INPUT as error:
         text = f"{algorithm} cannot use a key of {len(key)} bytes, or a nonce of {len(nonce)}, like this"
         raise UnsupportedAlgorithmError(text) from error
@@ -80,14 +85,21 @@ def _hmac(key: bytes, name: str, chunks: Iterable[bytes]) -> bytes:
     return running.digest()
 
 
-def _gathered(chunks: Iterable[bytes]) -> bytes:
-    """Return as much of the content as KMAC takes, and one piece more where it is longer."""
+def _gathered(chunks: Iterable[bytes], limit: int) -> bytes:
+    """Return content as a whole, and no more than one piece beyond a limit where it is longer."""
     held = bytearray()
     for chunk in chunks:
         held += chunk
-        if len(held) > keccak.MAX_MESSAGE:
+        if len(held) > limit:
             break
     return bytes(held)
+
+
+def _ccm(key: bytes, nonce: bytes, chunks: Iterable[bytes], size: int) -> bytes:
+    content = _gathered(chunks, MAX_HEADER)
+    if len(content) > MAX_HEADER:
+        raise UnsupportedAlgorithmError(f"AES-CCM is computed over at most {MAX_HEADER} bytes")
+    return AESCCM(key, tag_length=size).encrypt(nonce, content, None)[-size:]
 
 
 def _cmac(key: bytes, chunks: Iterable[bytes]) -> bytes:

@@ -68,7 +68,7 @@ def load(algorithm: str, raw: bytes) -> Any:  # noqa: ANN401 - one of the scheme
     An HSS key may be wrapped in an OCTET STRING, as in RFC 8708; RFC 9708 and RFC 9802 took that away.
     """
     name = algorithm.removeprefix(PREHASHED)
-    if name == "hss" and raw[:1] == b"\x04" and raw[1:2] == bytes([len(raw) - 2]):
+    if name == "hss" and raw[:1] == b"\x04" and raw[1:2] and raw[1] == len(raw) - 2:
         raw = raw[2:]
     try:
         return _READERS[name](raw)

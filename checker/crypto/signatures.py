@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
@@ -50,7 +50,7 @@ _CANDIDATE_HASHES: Final = (
     "sha-1",
     "md5",
 )
-_BAD_INPUT: Final = (ValueError, TypeError, OverflowError, UnsupportedAlgorithm)
+_BAD_INPUT: Final = (ValueError, TypeError, OverflowError, UnsupportedAlgorithm, InternalError)
 
 
 @dataclass(frozen=True, order=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from checker.crypto.algorithms import algorithm
 from checker.crypto.algorithms import known as in_table
@@ -21,6 +22,16 @@ from checker.probes import _facts, _targets
 from checker.probes._records import path_of
 from checker.probes._sources import lasting
 from checker.probes.contract import Opened
+
+# The log's words for signatures, and the ids of the algorithm table; one that ends with a dash stands for many.
+_SCHEMES: Final = {
+    "lms": ("lms", "hss"),
+    "hss": ("lms", "hss"),
+    "xmss": ("xmss",),
+    "xmssmt": ("xmss-mt",),
+    "slh-dsa": ("slh-dsa-",),
+    "ml-dsa": ("ml-dsa-",),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,3 +167,10 @@ def valid(artifact: Artifact) -> Iterator[str]:
 def resistant(place: Range) -> bool:
     """Return whether a quantum-resistant authenticator reaches a range."""
     return any(_facts.quantum_resistant(name) for artifact in place.covered_by for name in valid(artifact))
+
+
+def signed_with(place: Range, scheme: str) -> bool:
+    """Return whether a valid signature of a scheme, in the words of the log, reaches a range."""
+    names = {name.removeprefix("hash-") for artifact in place.covered_by for name in valid(artifact)}
+    wanted = _SCHEMES.get(scheme, ())
+    return any(name == each or (each[-1] == "-" and name.startswith(each)) for name in names for each in wanted)

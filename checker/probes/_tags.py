@@ -43,10 +43,11 @@ def tagged(context: Context, mine: Sequence[Opened], said: Mapping[str, Any], pl
     named = {item.spki_sha256 for item in context.description.device.keys or () if item.id == said.get("key_id")}
     wrong = False
     for key in _secrets(context, mine):
-        found = tuple(place for place in places if _is_of(place, key, name, tag, nonce))
+        answers = {place: _is_of(place, key, name, tag, nonce) for place in places}
+        found = tuple(place for place, answer in answers.items() if answer)
         if found:
             return Tagged(places=found, own=_own(context, mine, key))
-        wrong = wrong or (key.facts.id in named and bool(places))
+        wrong = wrong or (key.facts.id in named and set(answers.values()) == {False})
     return Tagged(places=() if wrong else None)
 
 
@@ -59,11 +60,12 @@ def _secrets(context: Context, opened: Sequence[Opened]) -> Iterator[DecryptionK
         yield from _keyfiles.with_decryption(KeyRing.empty(), item.ref, context.files).secrets
 
 
-def _is_of(place: Range, key: DecryptionKey, name: str, tag: bytes, nonce: bytes) -> bool:
+def _is_of(place: Range, key: DecryptionKey, name: str, tag: bytes, nonce: bytes) -> bool | None:
+    """Return whether a tag is that of a range under a key; None where it cannot be computed."""
     try:
         return same_tag(tag_over(key.secret, name, _chunks(place), nonce=nonce, size=len(tag)), tag)
     except OtauditError:
-        return False
+        return None
 
 
 def _chunks(place: Range) -> Iterator[bytes]:

@@ -25,7 +25,7 @@ from checker.model.evidence import Evidence, Expectation, Origin, Value
 from checker.model.terms import Method, Reason, Step
 from checker.probes import _dsse, _facts, _keyfiles, _order, _tags
 from checker.probes._events import Event, LogText, read, strict_json
-from checker.probes._installed import Bytes, Range, resistant, same_hex
+from checker.probes._installed import Bytes, Range, resistant, same_hex, signed_with
 from checker.probes._records import expect, fact, gap, log_subject, one_line, path_of, undeclared
 from checker.probes.artifact import same_version
 from checker.probes.contract import Context, Opened, Probe
@@ -394,6 +394,7 @@ class _Log:
         plain = keyed == "none" and "signature" not in said and bool(said)
         tag = _tags.tagged(self.context, self.opened, said, places) if keyed in _tags.KEYED else _tags.Tagged()
         found = self.bytes.equal(said["name"], said["value"], places) if plain else tag.places
+        found = _signed(said, places) if found is None else found
         seen.update((item.image, item.target) for item in found or ())
         target = step.target or _sole({item.target for item in found or ()})
         if not target and not self.alone:
@@ -469,6 +470,11 @@ def _same(item: Opened, ref: LogRef) -> bool:
     """Return whether an artifact is the deliverable of a log's device and release."""
     device = not ref.device or not item.ref.device or item.ref.device == ref.device
     return device and item.ref.release == ref.release and item.ref.role == "deliverable"
+
+
+def _signed(said: Mapping[str, Any], places: Sequence[Range]) -> tuple[Range, ...] | None:
+    """Return the ranges that carry the signature which the event says was verified; None where none is known to."""
+    return tuple(place for place in places if "signature" in said and signed_with(place, said["signature"])) or None
 
 
 def _named(said: Mapping[str, Any]) -> dict[str, Value] | None:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import mlkem
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.hazmat.primitives.keywrap import aes_key_wrap
+from cryptography.hazmat.primitives.keywrap import aes_key_wrap, aes_key_wrap_with_padding
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from checker.crypto import _cms_envelope
@@ -233,15 +233,22 @@ def kem_message(
     kdf: str = HKDF_SHA256,
     wrap: str = AES256_WRAP,
     size: int = 32,
+    hashed: Any = hashes.SHA256,
+    derived: int = 32,
 ) -> bytes:
-    """Return AuthEnvelopedData with one KEMRecipientInfo (RFC 9629), its KEK derived by cryptography's HKDF."""
+    """Return AuthEnvelopedData with one KEMRecipientInfo (RFC 9629), its KEK derived by cryptography's HKDF.
+
+    `size` is what the message says of the KEK, `derived` what it has.
+    """
     wrapping = der(0x30, oid(wrap))
     field = der(0xA0, der(0x04, ukm)) if ukm else b""
     length = der(0x02, bytes([size]))
-    kek = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=der(0x30, wrapping, length, field)).derive(secret)
+    info = der(0x30, wrapping, length, field)
+    kek = HKDF(algorithm=hashed(), length=derived, salt=None, info=info).derive(secret)
     content_key, nonce = bytes(range(32)), bytes(12)
     sealed = AESGCM(content_key).encrypt(nonce, b"the update", None)
     rid = der(0x30, name("device"), der(0x02, b"\7"))
+    wrapped = aes_key_wrap_with_padding if wrap in PADDED else aes_key_wrap
     info = der(
         0x30,
         der(0x02, b"\0"),
@@ -252,7 +259,7 @@ def kem_message(
         length,
         field,
         wrapping,
-        der(0x04, aes_key_wrap(kek, content_key)),
+        der(0x04, wrapped(kek, content_key)),
     )
     recipient = der(0xA4, oid("1.2.840.113549.1.9.16.13.3"), info)
     algorithm = der(0x30, oid(AES256_GCM), der(0x30, der(0x04, nonce), der(0x02, b"\x10")))
@@ -324,6 +331,30 @@ def test_kem_recipients_are_opened_with_their_key_and_with_no_other(kind: str, u
         message.decrypt(KeyRing.of(decryption=[stranger]))
 
 
+WRAPS = {16: "2.16.840.1.101.3.4.1.5", 24: "2.16.840.1.101.3.4.1.25", 32: "2.16.840.1.101.3.4.1.45"}
+PADDED = {"2.16.840.1.101.3.4.1.8": 16, "2.16.840.1.101.3.4.1.28": 24, "2.16.840.1.101.3.4.1.48": 32}
+KDFS = {
+    "1.2.840.113549.1.9.16.3.28": hashes.SHA256,
+    "1.2.840.113549.1.9.16.3.29": hashes.SHA384,
+    "1.2.840.113549.1.9.16.3.30": hashes.SHA512,
+}
+
+
+@pytest.mark.parametrize("kdf", KDFS)
+@pytest.mark.parametrize(("wrap", "size"), [*((name, size) for size, name in WRAPS.items()), *PADDED.items()])
+def test_every_derivation_and_every_wrap_of_aes_opens(kdf: str, wrap: str, size: int) -> None:
+    key, secret, ciphertext = ml_kem_768()
+    how: Any = {"kdf": kdf, "hashed": KDFS[kdf], "wrap": wrap, "size": size, "derived": size, "ukm": b"release 7"}
+    message = EnvelopedMessage.parse(kem_message(OIDS["ml-kem-768"], ciphertext, secret, **how))
+    assert message.recipients[0].wrapping_bits == size * 8
+    assert message.open(KeyRing.of(decryption=[key])).content == b"the update"
+    other = {"hashed": next(each for each in KDFS.values() if each is not KDFS[kdf])}
+    with pytest.raises(CryptoError):  # what is named is what is computed
+        EnvelopedMessage.parse(kem_message(OIDS["ml-kem-768"], ciphertext, secret, **(how | other))).decrypt(
+            KeyRing.of(decryption=[key])
+        )
+
+
 @pytest.mark.parametrize(
     "how",
     [
@@ -366,6 +397,13 @@ def test_a_damaged_kem_recipient_is_a_format_error_or_stays_closed() -> None:
         except (CryptoError, FormatError):
             continue
         assert opened == b"the update"  # the flipped bit lay in the recipient's name or the like
+
+
+@pytest.mark.parametrize("identifier", ["1.3.101.112", "1.3.101.113", "1.3.101.110", "1.3.101.111"])
+@pytest.mark.parametrize("size", [1, 31, 33, 64])
+def test_a_private_key_of_another_length_is_a_named_error(identifier: str, size: int) -> None:
+    with pytest.raises(KeyMaterialError):
+        read_decryption_key(pkcs8(identifier, der(0x04, bytes(range(size)))), "odd.pem")
 
 
 def test_base64_is_not_mistaken_for_a_bare_key() -> None:

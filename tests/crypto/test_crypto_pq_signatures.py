@@ -33,7 +33,13 @@ from checker.crypto.signatures import (
     verify_message,
     verify_prehashed,
 )
-from checker.errors import CryptoError, FormatError, InvalidSignatureError, UnsupportedAlgorithmError
+from checker.errors import (
+    CryptoError,
+    FormatError,
+    InvalidSignatureError,
+    KeyMaterialError,
+    UnsupportedAlgorithmError,
+)
 from checker.io.digests import DigestRequest, Literal, Piece, compute, digest
 from checker.io.sources import BytesSource
 from checker.model.artifact import Span
@@ -274,6 +280,45 @@ def test_keys_of_one_scheme_make_no_signatures_of_another() -> None:
 # Parameters that contradict each other
 
 
+# Trees of height 5 with w = 8: SHA-256 and SHAKE256, of 32 and 24 bytes (SP 800-208 section 4).
+FAMILIES = ((5, 4), (10, 8), (15, 12), (20, 16))
+
+
+def hss_of(levels: int, kinds: tuple[tuple[int, int], ...]) -> Sample:
+    """Sign with a hierarchy of pq-verify's trees, each of the next family."""
+    trees = [material.lms_tree(bytes([level]), *kinds[level % len(kinds)]) for level in range(levels)]
+    signature = (levels - 1).to_bytes(4, "big")
+    for level, (above, below) in enumerate(itertools.pairwise(trees)):
+        draw = hashlib.sha256(bytes([level])).digest()[: 32 if kinds[level % len(kinds)][0] in {5, 15} else 24]
+        signature += bytes(above.sign(below.public_key, level, draw)) + below.public_key
+    size = 32 if kinds[(levels - 1) % len(kinds)][0] in {5, 15} else 24
+    signature += bytes(trees[-1].sign(MESSAGE, 31, bytes(size)))
+    return Sample("hss", levels.to_bytes(4, "big") + trees[0].public_key, MESSAGE, signature)
+
+
+@pytest.mark.parametrize("levels", range(1, 9))
+def test_hss_of_one_to_eight_levels(levels: int) -> None:
+    made = hss_of(levels, FAMILIES[:1])
+    made.verify()
+    assert [use.index for use in one_time_keys(made.key, made.signature)] == [*range(levels - 1), 31]
+    for at in range(7, len(made.signature), len(made.signature) // (3 * levels)):
+        with pytest.raises(InvalidSignatureError):
+            made.verify(signature=made.signature[:at] + bytes([made.signature[at] ^ 1]) + made.signature[at + 1 :])
+
+
+def test_hss_over_trees_of_different_families() -> None:
+    made = hss_of(4, FAMILIES)
+    made.verify()
+    with pytest.raises(InvalidSignatureError):
+        made.verify(message=MESSAGE + b"\0")
+
+
+def test_hss_of_nine_levels_is_no_key() -> None:
+    made = hss_of(8, FAMILIES[:1])
+    assert not from_raw("hss", (9).to_bytes(4, "big") + made.raw[4:]).usable
+    assert not from_raw("hss", bytes(4) + made.raw[4:]).usable
+
+
 def test_an_hss_signature_of_more_levels_than_the_key_is_refused() -> None:
     two, one = sample("hss of two levels"), sample("hss")
     with pytest.raises(InvalidSignatureError, match="levels"):
@@ -383,6 +428,14 @@ def test_an_hss_key_wrapped_as_in_rfc_8708_is_read_too() -> None:
     wrapped = from_spki(material.spki(material.OIDS["hss"], b"\x04" + bytes([len(raw)]) + raw))
     assert wrapped.usable
     assert not from_spki(material.spki(material.OIDS["hss"], b"\x04\x02" + raw)).usable
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 257, 258, 300, 5000])
+def test_bytes_that_begin_like_the_wrapping_of_an_hss_key_raise_nothing_foreign(size: int) -> None:
+    raw = b"\x04".ljust(size, b"\xff")
+    assert not from_raw("hss", raw).usable
+    with pytest.raises(KeyMaterialError):
+        read_public_keys(raw, "odd.key")
 
 
 def test_a_key_without_an_identifier_cannot_be_made_from_raw_bytes() -> None:

@@ -12,6 +12,8 @@ import pytest
 
 from checker.crypto import macs
 from checker.errors import UnsupportedAlgorithmError
+from checker.model.artifact import KeyFacts, Signature
+from checker.model.terms import Outcome
 from checker.probes import _tags
 from checker.probes.log import PROBE
 
@@ -147,6 +149,35 @@ def test_an_aead_tag_is_that_of_encrypting_the_image() -> None:
     assert macs.tag_over(KEY, "aes-256-gcm", [CPU[:33], CPU[33:]], nonce=NONCE) == whole[-16:]
 
 
+@pytest.mark.parametrize("size", [4, 12, 16])
+def test_a_ccm_tag_is_that_of_encrypting_the_image(device: Any, size: int) -> None:
+    from cryptography.hazmat.primitives.ciphers.aead import AESCCM
+
+    tag = AESCCM(KEY, tag_length=size).encrypt(NONCE, CPU, None)[-size:]
+    said = {"name": "aes-256-ccm", "keyed": "aead", "nonce": NONCE.hex()}
+    assert device(said | {"value": tag.hex()})["hash_matches"] is True
+    assert macs.tag_over(KEY, "aes-256-ccm", [CPU[:9], CPU[9:] + b"\n"], nonce=NONCE, size=size) != tag
+
+
+@pytest.mark.parametrize(
+    ("name", "keyed", "nonce"),
+    [("aes-256-gmac", "gmac", ""), ("aes-256-ccm", "aead", "00"), ("aes-256-ocb", "aead", NONCE.hex())],
+)
+def test_a_tag_that_cannot_be_computed_is_not_called_wrong(
+    device: Any, lab: Any, name: str, keyed: str, nonce: str
+) -> None:
+    device({"name": "aes-256-cmac", "keyed": "cmac", "value": cmac(KEY).hex()})
+    lab.own(keys=(), targets=())
+    lab.key("tag-A", device="A", spki_sha256=hashlib.sha256(KEY).hexdigest())
+    lab.targets("cpu")
+    event = {"event": "reverified", "time": "2026-10-01T10:07:00Z", "device": "A", "update": "gw-2.4.1"}
+    said = {"name": name, "keyed": keyed, "value": "11" * 16, "key_id": "tag-A", "tag_bits": 128}
+    said |= {"nonce": nonce} if nonce else {}
+    lab.log([event | {"result": "success", "read_back": True, "hash": said}], device="A")
+    found = [item.values for item in lab.run(PROBE) if item.kind == "reverification" and item.values.get("keyed")]
+    assert {values.get("hash_matches") for values in found} == {None}
+
+
 @pytest.mark.parametrize(("name", "nonce"), [("aes-256-gcm", b""), ("aes-128-cmac", b""), ("sha-256", b"")])
 def test_what_is_not_computed_is_refused(name: str, nonce: bytes) -> None:
     with pytest.raises(UnsupportedAlgorithmError):
@@ -160,3 +191,30 @@ def test_a_tag_is_the_left_part_of_the_full_one(tag: bytes, *, same: bool) -> No
 
 def test_an_odd_number_of_digits_is_no_reason_to_fail() -> None:
     assert _tags._even("abc") == "0abc"
+
+
+@pytest.mark.parametrize(
+    ("said", "algorithm", "found"),
+    [
+        ("lms", "hss", True),
+        ("slh-dsa", "slh-dsa-shake-128f", True),
+        ("slh-dsa", "hash-slh-dsa-sha2-256s", True),
+        ("xmssmt", "xmss-mt", True),
+        ("ml-dsa", "ml-dsa-65", True),
+        ("xmss", "xmss-mt", None),
+        ("lms", "ecdsa", None),
+        ("lms", "ml-dsa-65", None),
+    ],
+)
+def test_a_signature_that_a_log_says_was_verified_has_to_be_one_that_the_artifact_carries(
+    lab: Any, bundle: Callable[..., Any], said: str, algorithm: str, *, found: bool | None
+) -> None:
+    signature = Signature(outcome=Outcome.VALID, algorithm=algorithm, key=KeyFacts(id="aa" * 32, declared=True))
+    artifact, data = bundle({"cpu": CPU}, signatures=(signature,))
+    lab.targets("cpu").artifact(artifact, data, name="gw-A", device="A")
+    event = {"event": "reverified", "time": "2026-10-01T10:07:00Z", "device": "A", "update": "gw-2.4.1"}
+    hashed = {"name": said, "value": "00" * 32, "signature": said}
+    lab.log([event | {"result": "success", "read_back": True, "hash": hashed}], device="A")
+    values = lab.one(PROBE, "reverification", keyed="none").values
+    assert (values.get("hash_matches"), values.get("reference_authentic")) == (found, found)
+    assert values["hash_based_signature"] is (said != "ml-dsa")
