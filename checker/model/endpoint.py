@@ -20,6 +20,20 @@ TLS_VERSIONS: Final = ("SSLv3", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 DTLS_VERSIONS: Final = ("DTLSv1.0", "DTLSv1.2")  # DTLS 1.3: no stack in reach speaks it, so it is never asked
 
 
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How endpoints may be asked: what the user allows, or says of one endpoint. Times are in seconds.
+
+    `gentle` is for small devices (at most two connections at once), `rate` connections per second at most (0: no
+    limit), `fetch` whether OCSP answers and revocation lists may be fetched from where certificates say.
+    """
+
+    timeout: float = 3.0
+    gentle: bool = False
+    rate: float = 0.0
+    fetch: bool = True
+
+
 class Answer(StrEnum):
     """The four answers (tls.md 0.5). Silence is never `no`; a question that was left out is never `not shown`."""
 
@@ -121,12 +135,34 @@ class Handshake:
 class Staple:
     """A stapled OCSP response for the leaf (RFC 6960), `verified` by the issuer's key or by its delegate."""
 
-    status: str = ""  # good, revoked, unknown, or the response's own error status
+    status: str = ""  # good, revoked, on_hold, unknown, or the response's own error status
+    this_update: str = ""
+    next_update: str = ""
+    revoked_at: str = ""
+    verified: Fact = NOT_ASKED
+    current: Fact = NOT_ASKED
+    about_leaf: Fact = NOT_ASKED
+
+
+@dataclass(frozen=True, kw_only=True)
+class RevocationAnswer:
+    """What a responder (RFC 6960) or list (RFC 5280 5) that was fetched says of one certificate of a path.
+
+    `revoked` decides only where the answer is authentic, current and about this certificate; it is not shown elsewhere.
+    """
+
+    certificate: str  # SHA-256 of its DER
+    subject: str
+    kind: str  # ocsp, crl
+    url: str
+    status: str = ""  # good, revoked, unknown, on_hold, or the response's own error status
     this_update: str = ""
     next_update: str = ""
     verified: Fact = NOT_ASKED
     current: Fact = NOT_ASKED
-    about_leaf: Fact = NOT_ASKED
+    about: Fact = NOT_ASKED
+    revoked: Fact = NOT_ASKED
+    sha256: str = ""  # of the answer as it came
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,8 +199,9 @@ class ServerChain:
     server_auth: Fact = NOT_ASKED  # extended key usage allows a TLS server
     weak_hash: Fact = NOT_ASKED  # MD5 or SHA-1 under a signature of the chain, self-signed anchors left out
     weakest_bits: int | None = None  # security strength of the weakest key
-    revoked: Fact = NOT_ASKED
-    revoked_by: str = ""  # staple, crl
+    revoked: Fact = NOT_ASKED  # the leaf, or a certificate above it
+    revoked_by: str = ""  # staple, ocsp, crl
+    fetched: tuple[RevocationAnswer, ...] = ()  # over the network, from where the path's certificates say
     stapled: Fact = NOT_ASKED
     staple: Staple | None = None
     raw_public_key: Fact = NOT_ASKED  # RFC 7250
@@ -200,6 +237,7 @@ class ClientAuthentication:
     authority_names: tuple[str, ...] = ()  # of the CertificateRequest
     signature_schemes: tuple[str, ...] = ()
     trials: tuple[CredentialTrial, ...] = ()
+    fetched: tuple[RevocationAnswer, ...] = ()  # about the path of the client identity that was given
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -166,7 +166,16 @@ def _client_path(place: _Seen, context: Context) -> Iterator[Evidence]:
         ring = _keyfiles.device_ring(context.description, context.files)
         verdict = assess(found[0], ring, presented=found[1:], as_of=context.as_of, purpose="tls-client")
         if verdict.chain.certificates:
-            yield from _path(place, verdict.chain, "tls-client", CLIENT)
+            yield from _path(place, _with_answers(verdict.chain, place.found), "tls-client", CLIENT)
+
+
+def _with_answers(chain: ChainFacts, found: EndpointFacts) -> ChainFacts:
+    """Return a device's path with what its responders and lists said of it."""
+    if not found.client.fetched:
+        return chain
+    from checker.crypto.tls.revocation import settled  # loaded where something was fetched
+
+    return settled(chain, found.client.fetched)
 
 
 def _shared_keys(context: Context) -> Iterator[Evidence]:

@@ -18,6 +18,7 @@ from checker.model.endpoint import (
     Handshake,
     Offer,
     Reach,
+    RevocationAnswer,
 )
 from checker.report._tree import Node, draw
 
@@ -128,10 +129,18 @@ def _session(facts: EndpointFacts) -> Iterator[Node]:
             "OCSP answer stapled": chain.stapled,
         }
         names = f"{len(chain.sent)} certificates for {', '.join(chain.names) or 'no name'}"
-        yield "path", names, "", [*(_certificate(item) for item in chain.sent), *_facts(answers)]
+        below = [*(_certificate(item) for item in chain.sent), *_facts(answers), *_fetched(chain.fetched)]
+        yield "path", names, "", below
     if pins.leaf:
         answers = {"declared pin matches": pins.matches, "backup pin": pins.backup}
         yield "pins", f"leaf {pins.leaf}", "", _facts(answers)
+
+
+def _fetched(answers: Iterable[RevocationAnswer]) -> Iterator[Node]:
+    for item in answers:
+        reason = f" ({item.revoked.reason})" if item.revoked.reason else ""
+        said = f"{item.subject} revoked: {_WORDS[item.revoked.answer]}{reason}"
+        yield f"{item.kind.upper()} {item.url}".strip(), said, "" if item.revoked.known is not None else "dim", []
 
 
 def _handshake(item: Handshake) -> str:
@@ -150,7 +159,8 @@ def _certificate(item: CertificateFacts) -> Node:
 def _behaviour(facts: EndpointFacts) -> Iterator[Node]:
     client = facts.client
     trials = [_trial(item) for item in client.trials]
-    yield "client certificate", _CLIENT[client.state], "", [*_facts({"requested": client.requested}), *trials]
+    below = [*_facts({"requested": client.requested}), *trials, *_fetched(client.fetched)]
+    yield "client certificate", _CLIENT[client.state], "", below
     yield from _facts(
         {
             "fresh challenge": facts.fresh_challenge,

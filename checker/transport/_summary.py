@@ -17,6 +17,7 @@ from checker.model.endpoint import (
     EndpointFacts,
     Fact,
     Offer,
+    RevocationAnswer,
 )
 from checker.transport.ask import Reply
 from checker.transport.chain import describe, yes_no
@@ -44,9 +45,13 @@ class Gathered:
     resumed: Carried | None = None
     trials: dict[str, Carried] = field(default_factory=dict)
     made: set[str] = field(default_factory=set)  # credentials that were made here and not given
+    untried: dict[str, str] = field(default_factory=dict)  # credentials that were not tried, and why
+    expired_authority: str = ""  # of a given expired credential
     twin: Fact = field(default_factory=Fact)
     twin_port: int | None = None
     control: Reply | None = None
+    fetched: tuple[RevocationAnswer, ...] = ()  # of the server's path
+    fetched_client: tuple[RevocationAnswer, ...] = ()  # of the client identity's
 
     @property
     def best(self) -> Carried | None:
@@ -78,7 +83,7 @@ def fill(plain: EndpointFacts, found: Gathered, options: Options) -> EndpointFac
     filled = _with_psk(_with_extensions(filled, survey), survey)
     if best is None:
         return filled
-    chain, pins = describe(_shown(best, survey), plain.server_name, options, best.exchange)
+    chain, pins = describe(_shown(best, survey), plain.server_name, options, best.exchange, found.fetched)
     application = best.application or Application()
     return _with_tickets(replace(filled, chain=chain, pins=pins, application=application), best, survey)
 
@@ -107,7 +112,8 @@ def _client(found: Gathered, survey: Survey) -> ClientAuthentication:
         requested=requested,
         authority_names=authority_texts(request.authorities) if request else (),
         signature_schemes=tuple(names.scheme_name(item) for item in request.schemes) if request else (),
-        trials=tuple(_noted(_trial(name, item), found.made) for name, item in found.trials.items()),
+        trials=(*(_noted(_trial(name, item), found) for name, item in found.trials.items()), *_untried(found)),
+        fetched=found.fetched_client,
     )
 
 
@@ -168,12 +174,22 @@ def _trial(name: str, carried: Carried) -> CredentialTrial:
     )
 
 
-def _noted(trial: CredentialTrial, made: set[str]) -> CredentialTrial:
-    """Say of a refused expired credential of our own making that its authority is a foreign one, too."""
-    if trial.credential != "expired" or "expired" not in made or trial.accepted.answer is not Answer.NO:
+def _untried(found: Gathered) -> list[CredentialTrial]:
+    return [
+        CredentialTrial(credential=name, accepted=Fact(answer=Answer.NOT_SHOWN, reason=f"not tried: {reason}"))
+        for name, reason in found.untried.items()
+    ]
+
+
+def _noted(trial: CredentialTrial, found: Gathered) -> CredentialTrial:
+    """Say of an expired credential whose authority it has: one of our own making is refused for that already."""
+    if trial.credential != "expired":
         return trial
-    note = f"{trial.accepted.reason}; it was made here, so its authority is a foreign one too"
-    return replace(trial, accepted=replace(trial.accepted, reason=note))
+    whose = f"given, of the authority {found.expired_authority}"
+    if "expired" in found.made:
+        whose = "made here, so its authority is a foreign one too"
+    said = f"{trial.accepted.reason}; it was {whose}" if trial.accepted.reason else f"it was {whose}"
+    return replace(trial, accepted=replace(trial.accepted, reason=said))
 
 
 def _answered(carried: Carried, application: Application) -> Fact:

@@ -7,13 +7,13 @@ touch run side by side; what depends on their answers comes last: further groups
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
 from checker.crypto.certificates import instant, rfc3339
 from checker.crypto.tls import names
-from checker.crypto.tls.identity import credentials
+from checker.crypto.tls.identity import ClientIdentity, credentials
 from checker.crypto.tls.shares import SUPPORTED
 from checker.model.endpoint import Answer, EndpointFacts, Fact, Reach
 from checker.transport import application, sessions
@@ -58,13 +58,18 @@ async def examine_all(
     targets: Iterable[Target], options: Options, *, at_once: int = AT_ONCE
 ) -> tuple[EndpointFacts, ...]:
     """Return the facts of several endpoints, in order; at most `at_once` are examined at the same time."""
+    return await examine_each(((target, options) for target in targets), at_once=at_once)
+
+
+async def examine_each(asked: Iterable[tuple[Target, Options]], *, at_once: int = AT_ONCE) -> tuple[EndpointFacts, ...]:
+    """Return the same where each endpoint has options of its own."""
     gate = asyncio.Semaphore(at_once)
 
-    async def one(target: Target) -> EndpointFacts:
+    async def one(target: Target, options: Options) -> EndpointFacts:
         async with gate:
             return await _Examination(target, options).whole()
 
-    return tuple(await asyncio.gather(*(one(target) for target in targets)))
+    return tuple(await asyncio.gather(*(one(target, options) for target, options in asked)))
 
 
 class _Examination:
@@ -157,6 +162,26 @@ class _Examination:
         await self._control()
         await self._more_groups(everything=everything)
         await self._credentials()
+        await self._revocation()
+
+    async def _revocation(self) -> None:
+        """Ask the responders and lists that the certificates name; most paths inside a factory name none."""
+        best, options = self._found.best, self._options
+        if not options.fetch or best is None:
+            return
+        valid = self._found.trials.get("valid")
+        theirs = best.session.certificates if not best.session.raw_public_key else ()
+        ours = options.identity.certificates if options.identity and valid is not None and valid.completed else ()
+        if not any(b"http://" in der for der in (*theirs, *ours)):
+            return
+        from checker.transport import revocation
+        from checker.transport.chain import client_links, undecided
+
+        links = undecided(best.session, options) if theirs else ()
+        self._found.fetched, self._found.fetched_client = await asyncio.gather(
+            revocation.ask(self._run, links),
+            revocation.ask(self._run, client_links(ours, options), own=True),
+        )
 
     async def _more_groups(self, *, everything: bool) -> None:
         """Carry handshakes through in the post-quantum groups that were accepted; in any group, if nothing else was."""
@@ -202,14 +227,35 @@ class _Examination:
         touches = sessions.touch_for(self._run)
         version = 1 if best.application is not None and best.application.mqtt_version == "5" else 0
         touch = touches[version] if touches else None
+        given = self._given(identity)
         for name, made in credentials(identity, self._options.as_of):
-            if name != "none":
-                given = self._options.credentials.get(name, made)
-                self._found.made |= {name} if name not in {"valid", *self._options.credentials} else set()
-                plan = Plan(
-                    purpose=f"a handshake with the client credential {name}", group=group, identity=given, touch=touch
-                )
-                self._found.trials[name] = await carry(self._run, plan)
+            if name == "none" or name in self._found.untried:
+                continue
+            self._found.made |= {name} if name not in given else set()
+            plan = Plan(
+                purpose=f"a handshake with the client credential {name}",
+                group=group,
+                identity=given.get(name, made),
+                touch=touch,
+            )
+            self._found.trials[name] = await carry(self._run, plan)
+
+    def _given(self, identity: ClientIdentity) -> Mapping[str, ClientIdentity]:
+        """Return the credentials that were given, by what they are now: whoever has ended is not the valid one.
+
+        What is given as expired and is not would be served by an honest server, so it is not tried.
+        """
+        given = {"valid": identity, **self._options.credentials}
+        now = min(instant(self._options.as_of), self._options.clock.now())
+        if now > identity.ends:
+            given.setdefault("expired", identity)
+            self._found.untried["valid"] = f"the given identity ended on {rfc3339(identity.ends)}"
+        expired = given.get("expired")
+        if expired is not None and now <= expired.ends:
+            self._found.untried["expired"] = f"the given credential ends only on {rfc3339(expired.ends)}"
+        elif expired is not None:
+            self._found.expired_authority = expired.authority
+        return given
 
     def _verdict(self) -> tuple[Reach, str]:
         survey, control = self._found.survey, self._found.control

@@ -232,7 +232,7 @@ async def neighbour(run: Run, port: int, touch: Touch) -> tuple[Fact, Applicatio
     index = run.note(f"does the service answer without TLS at port {port}?")
     data = b""
     try:
-        async with run.connect(index, port=port) as link:
+        async with run.connect(index, peer=run.neighbour(port)) as link:
             await link.send(touch.request)
             while not touch.whole(data):
                 data += await link.receive()

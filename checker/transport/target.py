@@ -60,11 +60,13 @@ class Options:
     examination of one endpoint. `rate` is connections per second at most, 0 for no limit. `enumerate_all` names every
     accepted suite, group and scheme, and not only the first of each class (None: where a round trip takes less than
     `FAST_LINK`). `plaintext_port` is where the same service may answer without TLS (None: the scheme's usual one,
-    if the target's own is usual too; 0: do not ask).
+    if the target's own is usual too; 0: do not ask). `fetch` lets OCSP answers and revocation lists be fetched from
+    where certificates say. `device_ring` verifies `identity` where it is given, and `ring` does where not.
     """
 
     as_of: str
     ring: KeyRing = field(default_factory=KeyRing.empty)
+    device_ring: KeyRing | None = None
     identity: ClientIdentity | None = None
     credentials: Mapping[str, ClientIdentity] = field(default_factory=lambda: MappingProxyType({}))
     pins: tuple[str, ...] = ()
@@ -76,6 +78,7 @@ class Options:
     rate: float = 0.0
     enumerate_all: bool | None = None
     touch_application: bool = True
+    fetch: bool = True
     plaintext_port: int | None = None
     clock: Clock = field(default_factory=Clock)
     random: Callable[[int], bytes] = secrets.token_bytes

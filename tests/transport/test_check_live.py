@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from checker.__main__ import run
 from checker.model.assessment import Assessment
+from checker.model.endpoint import Answer, Manner
 from checker.model.terms import Reason, Verdict
 from checker.pipeline import Options, assess
-from tests.transport.pki import AS_OF, Pki
+from tests.transport.battery import free_port, port, responder, silent
+from tests.transport.conftest import Start, needs
+from tests.transport.pki import AS_OF, DAY, Leaf, Pki, told_at
 
 
 class Described:
@@ -33,19 +37,30 @@ class Described:
         spki = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         return "sha256/" + base64.b64encode(hashlib.sha256(spki).digest()).decode()
 
-    def assess(self, port: int, *, live: bool = True, pins: tuple[str, ...] = ()) -> Assessment:
+    def assess(
+        self,
+        port: int,
+        *,
+        live: bool = True,
+        pins: tuple[str, ...] = (),
+        manner: Manner | None = None,
+        more: tuple[dict[str, Any], ...] = (),
+        expired: dict[str, str] | None = None,
+    ) -> Assessment:
         trust = {"anchors": ["root.pem"], "pins": list(pins)} if pins else {"anchors": ["root.pem"]}
         device = {
             "otaudit": "device/1", "vendor": "Acme", "model": "GW", "targets": [{"id": "main"}],
             "trust": {"transport": trust, "devices": {"anchors": ["root.pem"]}},
         }  # fmt: skip
-        endpoint = {
+        endpoint: dict[str, Any] = {
             "id": "updates", "url": f"https://localhost:{port}/fw",
             "client_identity": {"cert": "device.pem", "key": "device.key"},
         }  # fmt: skip
-        update = {"otaudit": "update/1", "device": device, "id": "u", "version": "1", "endpoints": [endpoint]}
+        if expired is not None:
+            endpoint["client_identity"]["expired"] = expired
+        update = {"otaudit": "update/1", "device": device, "id": "u", "version": "1", "endpoints": [endpoint, *more]}
         (self.folder / "update.yaml").write_text(json.dumps(update))
-        return assess(self.folder / "update.yaml", Options(as_of=AS_OF, live=live))
+        return assess(self.folder / "update.yaml", Options(as_of=AS_OF, live=live, manner=manner or Manner()))
 
 
 @pytest.fixture
@@ -143,3 +158,59 @@ def test_the_probe_command_writes_a_record_that_says_the_same_again(
     key = described.pki.leaves["device"].key_pem.splitlines()[1]
     assert key not in record.read_bytes()
     assert all(item["sent"] for item in json.loads(record.read_text())["endpoints"][0]["exchanges"])
+
+
+@needs("openssl", "nginx")
+@pytest.mark.parametrize(
+    ("revoked", "fetch", "told"),
+    [
+        (False, True, [True, True, False]),
+        (True, True, [True, True, True]),
+        (False, False, [True, False, None]),
+    ],
+)
+def test_the_devices_own_responder_is_asked_for_send(
+    described: Described,
+    nginx: Any,
+    start: Start,
+    tmp_path: Path,
+    revoked: bool,  # noqa: FBT001 - a parameter
+    fetch: bool,  # noqa: FBT001
+    told: list[bool | None],
+) -> None:
+    number, pki = free_port(), described.pki
+    place = told_at(ocsp=(f"http://127.0.0.1:{number}",))
+    device = pki.issue("told-device", Leaf(usage=pki.client_auth, names=("device-1",), more=place))
+    start(
+        responder(pki, tmp_path, "int", number=number, known=("told-device",), revoked="told-device" if revoked else "")
+    )
+    (tmp_path / "device.pem").write_bytes(device.chain)
+    (tmp_path / "device.key").write_bytes(device.key_pem)
+    found = described.assess(nginx["mutual"], manner=Manner(fetch=fetch))
+    (path,) = [item for item in found.evidence.of("chain") if item.values.get("use") == "tls-client"]
+    assert [path.values.get(name) for name in ("revocation_named", "revocation_checked", "revoked")] == told
+    assert verdicts(found, "SEND-E-PK7")["SEND-E-PK7"] == ("fail" if revoked else "unknown")  # no artifact is described
+
+
+def test_options_of_an_endpoint_go_before_those_of_the_command(described: Described, nginx: Any, start: Start) -> None:
+    quiet = start(port(silent))
+    words = {"url": f"tls://127.0.0.1:{quiet}", "timeout": 1}
+    began = time.monotonic()
+    found = described.assess(nginx["both"], manner=Manner(timeout=30.0, gentle=True, rate=100.0), more=(words,))
+    assert time.monotonic() - began < 15
+    reasons = {item.values.get("endpoint"): item.unavailable for item in found.evidence.of("tls_offer")}
+    assert reasons == {"updates": None, words["url"]: Reason.TIMEOUT}
+    by_port = {item.port: item for item in found.endpoints}
+    assert by_port[quiet].exchanges[0].milliseconds < 3000
+    asked = by_port[nginx["both"]]
+    assert asked.milliseconds > (asked.connections - 2) * 10
+
+
+def test_an_expired_credential_of_the_right_authority_may_be_described(described: Described, nginx: Any) -> None:
+    old = described.pki.issue("old-device", Leaf(start=-60 * DAY, end=-DAY, usage=described.pki.client_auth))
+    (described.folder / "old.pem").write_bytes(old.chain)
+    (described.folder / "old.key").write_bytes(old.key_pem)
+    for expired, said in (({"cert": "old.pem", "key": "old.key"}, "given"), (None, "made here")):
+        (facts,) = described.assess(nginx["mutual"], expired=expired).endpoints
+        trial = next(item for item in facts.client.trials if item.credential == "expired")
+        assert (trial.accepted.answer, said in trial.accepted.reason) == (Answer.NO, True)

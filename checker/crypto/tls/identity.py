@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_priv
 from cryptography.x509.oid import NameOID
 
 from checker.crypto import _asn1
-from checker.crypto.certificates import instant
+from checker.crypto.certificates import instant, parse_certificate
 from checker.errors import KeyMaterialError
 
 CREDENTIALS: Final = ("none", "valid", "foreign_ca", "expired", "self_signed")
@@ -32,6 +32,16 @@ class ClientIdentity:
     certificates: tuple[bytes, ...]
     key: Any = field(repr=False, compare=False)
     name: str = ""
+
+    @property
+    def ends(self) -> dt.datetime:
+        """Return the last instant at which its leaf is valid."""
+        return x509.load_der_x509_certificate(self.certificates[0]).not_valid_after_utc
+
+    @property
+    def authority(self) -> str:
+        """Return who issued its leaf, as text."""
+        return parse_certificate(self.certificates[0]).facts.issuer
 
 
 def read_identity(certificate: bytes, key: bytes, name: str = "client identity") -> ClientIdentity:
