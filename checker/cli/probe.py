@@ -14,7 +14,7 @@ from checker.model.terms import Verdict
 
 if TYPE_CHECKING:
     from checker.crypto.keyring import KeyRing
-    from checker.crypto.tls.identity import ClientIdentity
+    from checker.crypto.tls.identity import ClientIdentity, PreSharedKey
     from checker.model.endpoint import EndpointFacts
     from checker.model.requirement import RuleSet
     from checker.report._tree import Node
@@ -44,6 +44,12 @@ def probe(  # noqa: PLR0913 - one parameter per option of the command line
         Path | None, typer.Option(help="An expired certificate of the same authority with its chain, PEM.")
     ] = None,
     expired_client_key: Annotated[Path | None, typer.Option(help="Its private key, PEM. It is never shown.")] = None,
+    psk_identity: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The identity of a pre-shared key; it is sent in the clear.")
+    ] = None,
+    psk_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The pre-shared key, in hexadecimal. It is never shown.")
+    ] = None,
     profile: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Hold the endpoint against a profile: `list profiles`.")
     ] = None,
@@ -87,6 +93,7 @@ def probe(  # noqa: PLR0913 - one parameter per option of the command line
         ring=_ring(trust or (), crl or ()),
         identity=_identity(client_cert, client_key, "client"),
         credentials=_credentials(expired_client_cert, expired_client_key),
+        psk=_psk(psk_identity, psk_file),
         pins=tuple(pin or ()),
         alpn=tuple(alpn or ()),
         timeout=timeout,
@@ -153,6 +160,17 @@ def _identity(certificate: Path | None, key: Path | None, which: str) -> ClientI
 def _credentials(certificate: Path | None, key: Path | None) -> dict[str, ClientIdentity]:
     expired = _identity(certificate, key, "expired-client")
     return {} if expired is None else {"expired": expired}
+
+
+def _psk(identity: str | None, path: Path | None) -> PreSharedKey | None:
+    from checker.cli._keys import content
+    from checker.crypto.tls.identity import read_psk
+
+    if identity is None and path is None:
+        return None
+    if identity is None or path is None:
+        raise UsageError("--psk-identity and --psk-file belong together")
+    return read_psk(content(path), identity, path.name)
 
 
 def _page(found: Sequence[EndpointFacts], path: str) -> bytes:

@@ -222,9 +222,10 @@ class ClientAuth(StrEnum):
 class CredentialTrial:
     """One client credential, and whether it was served. `accepted` is yes only where the application answered."""
 
-    credential: str  # none, valid, foreign_ca, expired, self_signed
+    credential: str  # none, valid, foreign_ca, expired, self_signed; psk, psk_wrong_key, psk_other_identity
     accepted: Fact
     refused_by: str = ""  # tls (alert named in the reason) or application
+    version: str = ""  # that was asked for, where a key was tried in several
     handshake: Handshake | None = None
 
 
@@ -294,6 +295,7 @@ class EndpointFacts:
     downgrade_sentinel: Fact = NOT_ASKED  # RFC 9846 4.1.3
     psk: Fact = NOT_ASKED
     psk_identity_hint: str = ""
+    psk_trials: tuple[CredentialTrial, ...] = ()  # where a key was given; accepted: the handshake was carried through
     application: Application = field(default_factory=Application)
     plaintext_twin: Fact = NOT_ASKED  # the same service without TLS at its usual port
     plaintext_twin_port: int | None = None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from checker.crypto.keyring import KeyRing
-from checker.crypto.tls.identity import ClientIdentity, read_identity
+from checker.crypto.tls.identity import ClientIdentity, PreSharedKey, read_identity, read_psk
 from checker.description.model import Description, Endpoint, FileRef
 from checker.errors import OtauditError
 from checker.io.files import Files
@@ -96,6 +96,7 @@ def _own(ref: Endpoint, files: Files, options: Options, manner: Manner) -> Optio
     return replace(
         options,
         identity=_identity(ref, files),
+        psk=_psk(ref, files),
         credentials={"expired": expired} if expired is not None else {},
         timeout=manner.timeout if ref.timeout is None else float(ref.timeout),
         gentle=manner.gentle if ref.gentle is None else ref.gentle,
@@ -105,6 +106,12 @@ def _own(ref: Endpoint, files: Files, options: Options, manner: Manner) -> Optio
 
 def _identity(ref: Endpoint, files: Files) -> ClientIdentity | None:
     return _read(ref.client_certificate, ref.client_key, files, ref.id)
+
+
+def _psk(ref: Endpoint, files: Files) -> PreSharedKey | None:
+    if ref.psk_key is None:
+        return None
+    return read_psk(files.read(path_of(ref.psk_key), MAX_KEY_FILE), ref.psk_identity, f"{ref.id}, pre-shared key")
 
 
 def _read(certificate: FileRef | None, key: FileRef | None, files: Files, name: str) -> ClientIdentity | None:

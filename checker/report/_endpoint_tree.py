@@ -161,6 +161,10 @@ def _behaviour(facts: EndpointFacts) -> Iterator[Node]:
     trials = [_trial(item) for item in client.trials]
     below = [*_facts({"requested": client.requested}), *trials, *_fetched(client.fetched)]
     yield "client certificate", _CLIENT[client.state], "", below
+    if facts.psk.answer is not Answer.NOT_ASKED:
+        label, text, tone, _ = _fact("pre-shared keys", facts.psk)
+        hint = f", hint {facts.psk_identity_hint}" if facts.psk_identity_hint else ""
+        yield label, text + hint, tone, [_trial(item) for item in facts.psk_trials]
     yield from _facts(
         {
             "fresh challenge": facts.fresh_challenge,
@@ -173,7 +177,6 @@ def _behaviour(facts: EndpointFacts) -> Iterator[Node]:
             "encrypt-then-MAC": facts.encrypt_then_mac,
             "compression": facts.compression,
             "downgrade sentinel": facts.downgrade_sentinel,
-            "pre-shared keys": facts.psk,
             "same service without TLS": facts.plaintext_twin,
         }
     )
@@ -183,7 +186,8 @@ def _trial(item: CredentialTrial) -> Node:
     by = f" by {item.refused_by}" if item.refused_by else ""
     reason = f": {item.accepted.reason}" if item.accepted.reason else ""
     word = {True: "served", False: f"refused{by}", None: _WORDS[item.accepted.answer]}[item.accepted.known]
-    return f"credential {item.credential}", f"{word}{reason}", "", []
+    version = f" in {item.version}" if item.version else ""
+    return f"credential {item.credential}{version}", f"{word}{reason}", "", []
 
 
 def _application(item: Application) -> Iterator[Node]:

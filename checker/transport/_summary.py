@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Final
 
 from checker.crypto.tls import messages, names
@@ -29,6 +30,7 @@ _NO_CERTIFICATE: Final = frozenset(
     {40, 41, 42, 46, 116}
 )  # alerts to a client that has none (RFC 9846 6.2, RFC 5246 7.4.6)
 _REFUSING: Final = frozenset({*_NO_CERTIFICATE, 20, 43, 44, 45, 48, 49, 51})  # alerts to a client whose own is bad
+_REFUSING_KEY: Final = frozenset({20, 21, 40, 47, 49, 51, 115})  # alerts to a key or identity that is not taken
 _WANTS_CERTIFICATE: Final = frozenset({400, 403, 495, 496})  # HTTP; nginx answers 400
 _BAD_REQUEST: Final = 400
 _CLASSIC: Final = ("TLSv1.2", "DTLSv1.2", "TLSv1.1", "TLSv1.0", "DTLSv1.0", "SSLv3")
@@ -50,6 +52,7 @@ class Gathered:
     twin: Fact = field(default_factory=Fact)
     twin_port: int | None = None
     control: Reply | None = None
+    keys: dict[str, dict[str, Carried]] = field(default_factory=dict)  # handshakes by a pre-shared key, by version
     fetched: tuple[RevocationAnswer, ...] = ()  # of the server's path
     fetched_client: tuple[RevocationAnswer, ...] = ()  # of the client identity's
 
@@ -80,11 +83,11 @@ def fill(plain: EndpointFacts, found: Gathered, options: Options) -> EndpointFac
         plaintext_twin_port=found.twin_port,
         resumption=_resumption(found.resumed),
     )
-    filled = _with_psk(_with_extensions(filled, survey), survey)
+    filled = _with_keys(_with_psk(_with_extensions(filled, survey), survey), found)
     if best is None:
         return filled
     chain, pins = describe(_shown(best, survey), plain.server_name, options, best.exchange, found.fetched)
-    application = best.application or Application()
+    application = best.application or filled.application
     return _with_tickets(replace(filled, chain=chain, pins=pins, application=application), best, survey)
 
 
@@ -295,6 +298,41 @@ def _early_data(best: Carried, survey: Survey) -> Fact:
     if survey.run.target.datagram or survey.speaks("TLSv1.3").answer is Answer.NO:
         return Fact(answer=Answer.NO, reason="only TLS 1.3 has it", exchanges=(best.exchange,))
     return Fact(answer=Answer.NOT_SHOWN, reason="no handshake of TLS 1.3 was completed")
+
+
+def _with_keys(facts: EndpointFacts, found: Gathered) -> EndpointFacts:
+    """Return the facts with what a pre-shared key got; a version that was completed with it is spoken."""
+    trials = [(version, name, item) for version, by in found.keys.items() for name, item in by.items()]
+    taken = [item for _, name, item in trials if name == "psk" and item.by_key]
+    versions = dict(facts.versions)
+    for item in taken:
+        versions[item.facts.version] = item.fact
+    answered = (item.application for item in taken if item.application is not None)
+    return replace(
+        facts,
+        versions=MappingProxyType(versions),
+        handshakes=(*facts.handshakes, *(item.facts for item in taken)),
+        psk=taken[0].fact if taken else facts.psk,
+        psk_identity_hint=facts.psk_identity_hint or next((item.session.psk_hint for item in taken), ""),
+        psk_trials=tuple(_key_trial(version, name, item, taken=bool(taken)) for version, name, item in trials),
+        application=next(answered, facts.application),
+    )
+
+
+def _key_trial(version: str, name: str, carried: Carried, *, taken: bool) -> CredentialTrial:
+    """Return what one key got. Silence stays not shown, though it is how DTLS treats what does not verify."""
+    fact, by = Fact(answer=Answer.NOT_SHOWN, reason=carried.reason or "the endpoint says neither yes nor no"), ""
+    if carried.by_key:
+        said = carried.application.answered.reason if carried.application is not None else ""
+        fact = Fact(answer=Answer.YES, reason=said)
+    elif carried.completed:
+        fact, by = Fact(answer=Answer.NO, reason="it goes on with its certificate, and without the key"), "tls"
+    elif carried.alert in _REFUSING_KEY and not carried.ours:
+        fact, by = Fact(answer=Answer.NO, reason=carried.reason), "tls"
+    elif carried.silent and taken and version.startswith("DTLS"):
+        fact = replace(fact, reason=f"{fact.reason}; DTLS drops what does not verify, and the right key was answered")
+    fact = replace(fact, exchanges=(carried.exchange,))
+    return CredentialTrial(credential=name, accepted=fact, refused_by=by, version=version, handshake=carried.facts)
 
 
 def _with_psk(facts: EndpointFacts, survey: Survey) -> EndpointFacts:

@@ -13,7 +13,7 @@ from typing import Final
 
 from checker.crypto.certificates import instant, rfc3339
 from checker.crypto.tls import names
-from checker.crypto.tls.identity import ClientIdentity, credentials
+from checker.crypto.tls.identity import ClientIdentity, PreSharedKey, credentials
 from checker.crypto.tls.shares import SUPPORTED
 from checker.model.endpoint import Answer, EndpointFacts, Fact, Reach
 from checker.transport import application, sessions
@@ -162,6 +162,7 @@ class _Examination:
         await self._control()
         await self._more_groups(everything=everything)
         await self._credentials()
+        await self._keys()
         await self._revocation()
 
     async def _revocation(self) -> None:
@@ -240,6 +241,35 @@ class _Examination:
             )
             self._found.trials[name] = await carry(self._run, plan)
 
+    async def _keys(self) -> None:
+        """Try a given pre-shared key, and where it is taken, what must not be: another key, another identity."""
+        psk, survey = self._options.psk, self._found.survey
+        if psk is None or survey is None:
+            return
+        random = self._options.random
+        others = {
+            "psk_other_identity": PreSharedKey(f"otaudit-{random(4).hex()}", psk.key),
+            "psk_wrong_key": PreSharedKey(
+                psk.identity, random(len(psk.key))
+            ),  # last: DTLS servers stay silent after it
+        }
+        for version in ("DTLSv1.2",) if self._run.target.datagram else ("TLSv1.2", "TLSv1.3"):
+            if survey.speaks(version).answer is Answer.NO:
+                continue
+            found = self._found.keys.setdefault(version, {})
+            found["psk"] = await self._key("psk", psk, version)
+            if found["psk"].by_key:
+                found |= {name: await self._key(name, key, version) for name, key in others.items()}
+
+    async def _key(self, name: str, key: PreSharedKey, version: str) -> Carried:
+        touches, group = sessions.touch_for(self._run), None
+        if version == "TLSv1.3" and self._found.survey is not None:
+            accepted = map(names.GROUP_NUMBERS.get, self._found.survey.group_offer().accepted)
+            group = next((item for item in accepted if item in SUPPORTED), None)
+        title = f"a handshake of {version} with the pre-shared key, {name.removeprefix('psk_')}"
+        plan = Plan(purpose=title, group=group, psk=key, version=version, touch=touches[0] if touches else None)
+        return await carry(self._run, plan)
+
     def _given(self, identity: ClientIdentity) -> Mapping[str, ClientIdentity]:
         """Return the credentials that were given, by what they are now: whoever has ended is not the valid one.
 
@@ -263,6 +293,8 @@ class _Examination:
             return Reach.RATE_LIMITED, f"it answered at first, then no more: {control.reason}"
         if survey is None or (self._found.main is not None and self._found.main.completed):
             return Reach.TLS, ""
+        if any(item.by_key for by_name in self._found.keys.values() for item in by_name.values()):
+            return Reach.PSK_ONLY, "no handshake was completed without the pre-shared key"
         suites = {name for offer in survey.offers().values() for name in offer.accepted}
         groups = survey.group_offer()
         if suites and all("_PSK_" in name for name in suites):

@@ -35,7 +35,9 @@ _EPHEMERAL: Final = tuple(
     for number in names.SUITE_PARTS[part]
     if names.SUITES[number].startswith("TLS_ECDHE_")
 )
-_INTERNAL_ERROR: Final = 80
+_INTERNAL_ERROR, _HANDSHAKE_FAILURE = 80, 40
+# A server of an older version takes the older one of the first hello; OpenSSL with external keys alone answers both so.
+_PERHAPS_KEYS: Final = "answers handshake_failure (40), as one does that takes TLS 1.3 with pre-shared keys alone"
 PLAIN: Final[Mapping[str, Any]] = MappingProxyType({})
 _WEAK_PRIME: Final = 2048  # bits; RFC 9325 4.1 calls shorter ones insufficient
 
@@ -333,6 +335,8 @@ class Survey:
         if reply.hello is not None:
             other = names.VERSION_NAMES.get(reply.hello.version, hex(reply.hello.version))
             return reply.fact(Answer.NO, f"answers with {other}")
+        if name == "TLSv1.3" and reply.alert == self.first.alert == _HANDSHAKE_FAILURE:
+            return reply.fact(Answer.NOT_SHOWN, _PERHAPS_KEYS)
         if refuses(reply):
             return reply.fact(Answer.NO)
         return reply.fact(Answer.NOT_SHOWN, reply.reason or reply.kind.value)

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from checker.crypto.tls import names
 from checker.crypto.tls.client13 import Client13, Wanted
-from checker.crypto.tls.identity import ClientIdentity
+from checker.crypto.tls.identity import ClientIdentity, PreSharedKey
 from checker.crypto.tls.library import LibraryClient, LibraryWanted, datagrams
 from checker.crypto.tls.session import HandshakeError, Session
+from checker.crypto.tls.shares import SUPPORTED
 from checker.errors import CryptoError, FormatError
 from checker.model.endpoint import Answer, Application, Fact, Handshake
 from checker.transport import application
 from checker.transport.application import Touch
 from checker.transport.link import Link, LinkError, Run
 
+if TYPE_CHECKING:
+    from checker.crypto.tls.psk12 import PskClient
+
 AFTERMATH: Final = (
     0.5  # seconds: TLS 1.3 refuses a client after our Finished, and some peers never say that all is well
 )
 _RETRANSMIT: Final = 1.0  # seconds (RFC 6347 4.2.4.1)
 
-Client = LibraryClient | Client13
+_X25519: Final = 0x001D
+_TLS13: Final = "TLSv1.3"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +47,11 @@ class Carried:
     carried_by: str = ""
     milliseconds: float = 0.0
     resumable: Any = field(default=None, repr=False)
+
+    @property
+    def by_key(self) -> bool:
+        """Return whether it was carried through by a pre-shared key; TLS 1.3 may go on without one."""
+        return self.completed and (self.session.resumed or not self.session.tls13)
 
     @property
     def fact(self) -> Fact:
@@ -70,19 +80,24 @@ class Carried:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What one handshake is to be: its group (None: the library chooses), its identity, and what comes above."""
+    """What one handshake is to be: its group (None: the library chooses), its identity, and what comes above.
+
+    With `psk` it is one of `version` by that key, and our own client carries it.
+    """
 
     purpose: str
     group: int | None = None
     identity: ClientIdentity | None = None
     resume: Any = None
+    psk: PreSharedKey | None = None
+    version: str = ""
     touch: Touch | None = None
 
 
 async def carry(run: Run, plan: Plan) -> Carried:
     """Carry one handshake through. Never raises for anything that the endpoint does."""
     index = run.note(plan.purpose)
-    by = "otaudit" if plan.group is not None else "pyOpenSSL"
+    by = "pyOpenSSL" if plan.group is None and plan.psk is None else "otaudit"
     try:
         client = _client(run, plan)
     except CryptoError as error:
@@ -101,10 +116,20 @@ async def carry(run: Run, plan: Plan) -> Carried:
     return carried
 
 
-def _client(run: Run, plan: Plan) -> Client:
+def _client(run: Run, plan: Plan) -> LibraryClient | Client13 | PskClient:
     alpn = run.options.alpn or (("http/1.1",) if run.target.scheme == "https" else ())
-    if plan.group is not None:
-        wanted = Wanted(group=plan.group, server_name=run.target.name, alpn=alpn, identity=plan.identity)
+    if plan.psk is not None and plan.version != _TLS13:
+        return _psk_client(run, plan.psk, alpn)
+    if plan.group is not None or plan.psk is not None:
+        group = _X25519 if plan.group is None else plan.group
+        wanted = Wanted(
+            group=group,
+            others=() if plan.psk is None else tuple(sorted(SUPPORTED - {group})),
+            server_name=run.target.name,
+            alpn=alpn,
+            identity=plan.identity,
+            psk=plan.psk,
+        )
         return Client13(wanted, run.options.random)
     return LibraryClient(
         LibraryWanted(
@@ -117,10 +142,17 @@ def _client(run: Run, plan: Plan) -> Client:
     )
 
 
+def _psk_client(run: Run, psk: PreSharedKey, alpn: tuple[str, ...]) -> PskClient:
+    from checker.crypto.tls import psk12  # loaded where a key is given
+
+    wanted = psk12.Wanted(psk=psk, datagram=run.target.datagram, server_name=run.target.name, alpn=alpn)
+    return psk12.PskClient(wanted, run.options.random)
+
+
 class _Courier:
     """Passes bytes between a client and a link, and keeps what came of it."""
 
-    def __init__(self, run: Run, client: Client, plan: Plan) -> None:
+    def __init__(self, run: Run, client: LibraryClient | Client13 | PskClient, plan: Plan) -> None:
         self._run = run
         self._client = client
         self._plan = plan
@@ -143,7 +175,7 @@ class _Courier:
             await self._aftermath(link)
         if self._plan.touch is not None and not self._client.closed:
             await self._touch(link, self._plan.touch)
-        if isinstance(self._client, LibraryClient):
+        if not isinstance(self._client, Client13):
             await self._send(link, self._client.close())
 
     async def _touch(self, link: Link, touch: Touch) -> None:
@@ -177,7 +209,7 @@ class _Courier:
         try:
             return await link.receive(_RETRANSMIT)
         except LinkError as error:
-            if error.kind != "timeout" or not isinstance(self._client, LibraryClient):
+            if error.kind != "timeout" or isinstance(self._client, Client13):
                 raise
         link.recording.ended = ""
         await self._send(link, self._client.retransmit())
@@ -213,11 +245,15 @@ class _Courier:
             reason=self._reason,
             application=self._application,
             confirmed=self._confirmed,
-            group=client.group if isinstance(client, LibraryClient) else names.group_name(self._plan.group or 0),
+            group=client.group if isinstance(client, LibraryClient) else _named(self._plan.group),
             carried_by=by,
             milliseconds=round(((self._finished or self._run.now()) - self._started) * 1000, 3),
             resumable=client.resumable if isinstance(client, LibraryClient) else None,
         )
+
+
+def _named(group: int | None) -> str:
+    return "" if group is None else names.group_name(group)
 
 
 def touch_for(run: Run) -> tuple[Touch, ...]:

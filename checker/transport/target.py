@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from checker.crypto.keyring import KeyRing
-from checker.crypto.tls.identity import ClientIdentity
+from checker.crypto.tls.identity import ClientIdentity, PreSharedKey
 
 DEFAULT_PORTS: Final = {"https": 443, "mqtts": 8883, "coaps": 5684, "tls": 443, "dtls": 5684}
 DATAGRAM_SCHEMES: Final = frozenset({"coaps", "dtls"})
@@ -68,6 +68,7 @@ class Options:
     ring: KeyRing = field(default_factory=KeyRing.empty)
     device_ring: KeyRing | None = None
     identity: ClientIdentity | None = None
+    psk: PreSharedKey | None = None
     credentials: Mapping[str, ClientIdentity] = field(default_factory=lambda: MappingProxyType({}))
     pins: tuple[str, ...] = ()
     alpn: tuple[str, ...] = ()

@@ -67,6 +67,13 @@ def s_server(pki: Any, leaf: str, *options: str) -> contextlib.AbstractContextMa
     return process([*command, *options], port, udp=udp)
 
 
+@contextlib.contextmanager
+def coap(tool: str, *options: str) -> Iterator[int]:
+    secure = free_port(socket.SOCK_DGRAM)
+    with process([tool, "-A", "127.0.0.1", "-p", str(secure - 1), *options], secure, udp=True) as port:
+        yield port
+
+
 @dataclass
 class Server:
     """One `server` block of nginx."""

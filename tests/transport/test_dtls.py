@@ -14,7 +14,7 @@ from checker.crypto.tls.session import Session
 from checker.model.endpoint import Answer, ClientAuth, Reach
 from checker.transport.chain import describe
 from checker.transport.target import Options
-from tests.transport.battery import PSK, free_port, process, s_server
+from tests.transport.battery import PSK, coap, free_port, s_server
 from tests.transport.conftest import Probe, Start, needs
 from tests.transport.pki import AS_OF, Pki
 
@@ -56,13 +56,6 @@ def test_a_psk_only_dtls_port_tells_its_hint(pki: Pki, start: Start, probe: Prob
     assert facts.reach is Reach.PSK_ONLY
     assert set(facts.suites["DTLSv1.2"].accepted) == {"TLS_PSK_WITH_AES_128_CCM_8", "TLS_PSK_WITH_AES_128_GCM_SHA256"}
     assert (facts.psk.answer, facts.psk_identity_hint) == (YES, "ota")
-
-
-@contextlib.contextmanager
-def coap(tool: str, *options: str) -> Iterator[int]:
-    secure = free_port(socket.SOCK_DGRAM)
-    with process([tool, "-A", "127.0.0.1", "-p", str(secure - 1), *options], secure, udp=True) as port:
-        yield port
 
 
 @needs("coap-server-openssl", "coap-server-gnutls")

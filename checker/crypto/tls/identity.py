@@ -22,6 +22,8 @@ from checker.crypto.certificates import instant, parse_certificate
 from checker.errors import KeyMaterialError
 
 CREDENTIALS: Final = ("none", "valid", "foreign_ca", "expired", "self_signed")
+MAX_PSK: Final = 512  # bytes; OpenSSL takes as many
+MAX_IDENTITY: Final = 256  # bytes, as OpenSSL takes
 _DAY: Final = dt.timedelta(days=1)
 
 
@@ -42,6 +44,29 @@ class ClientIdentity:
     def authority(self) -> str:
         """Return who issued its leaf, as text."""
         return parse_certificate(self.certificates[0]).facts.issuer
+
+
+@dataclass(frozen=True)
+class PreSharedKey:
+    """A key that a server knows by an identity. The identity is sent in the clear; the key is never shown."""
+
+    identity: str
+    key: bytes = field(repr=False, compare=False)
+
+
+def read_psk(data: bytes, identity: str, name: str = "pre-shared key") -> PreSharedKey:
+    """Return a pre-shared key from a file that holds it in hexadecimal.
+
+    Raises:
+        KeyMaterialError: it holds anything else, or the identity is too long. The text shows nothing of the key.
+    """
+    try:
+        key = bytes.fromhex(data.decode("ascii").strip())
+    except ValueError:
+        raise KeyMaterialError(f"{name}: holds no key in hexadecimal") from None
+    if not 1 <= len(key) <= MAX_PSK or len(identity.encode()) > MAX_IDENTITY:
+        raise KeyMaterialError(f"{name}: a key has 1 to {MAX_PSK} bytes, an identity at most {MAX_IDENTITY}")
+    return PreSharedKey(identity, key)
 
 
 def read_identity(certificate: bytes, key: bytes, name: str = "client identity") -> ClientIdentity:

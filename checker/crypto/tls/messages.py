@@ -151,6 +151,11 @@ def _extensions(hello: Hello) -> list[tuple[int, bytes]]:
     return [*found, *hello.extra]
 
 
+def psk_offer(identity: bytes, binder: bytes) -> bytes:
+    """Return a pre_shared_key extension with one external key; its binder is the last thing in it (RFC 9846 4.2.11)."""
+    return _vector(2, _vector(2, identity) + bytes(4)) + _vector(2, _vector(1, binder))
+
+
 def _ascii(text: str) -> bytes:
     return text.encode("idna") if not text.isascii() else text.encode("ascii")
 
