@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
@@ -19,9 +20,10 @@ from checker.model.endpoint import (
     Fact,
     Offer,
     RevocationAnswer,
+    ServerChain,
 )
 from checker.transport.ask import Reply
-from checker.transport.chain import describe, yes_no
+from checker.transport.chain import describe, raw_pin, yes_no
 from checker.transport.questions import Survey
 from checker.transport.sessions import Carried
 from checker.transport.target import Options
@@ -30,6 +32,7 @@ _NO_CERTIFICATE: Final = frozenset(
     {40, 41, 42, 46, 116}
 )  # alerts to a client that has none (RFC 9846 6.2, RFC 5246 7.4.6)
 _REFUSING: Final = frozenset({*_NO_CERTIFICATE, 20, 43, 44, 45, 48, 49, 51})  # alerts to a client whose own is bad
+_REFUSALS_OF_TYPE: Final = frozenset({40, 43, 70})  # alerts to a client that takes raw keys alone (RFC 7250 4.2)
 _REFUSING_KEY: Final = frozenset({20, 21, 40, 47, 49, 51, 115})  # alerts to a key or identity that is not taken
 _WANTS_CERTIFICATE: Final = frozenset({400, 403, 495, 496})  # HTTP; nginx answers 400
 _BAD_REQUEST: Final = 400
@@ -52,6 +55,7 @@ class Gathered:
     twin: Fact = field(default_factory=Fact)
     twin_port: int | None = None
     control: Reply | None = None
+    raw13: Carried | None = None  # a handshake of TLS 1.3 that asked for a raw public key
     keys: dict[str, dict[str, Carried]] = field(default_factory=dict)  # handshakes by a pre-shared key, by version
     fetched: tuple[RevocationAnswer, ...] = ()  # of the server's path
     fetched_client: tuple[RevocationAnswer, ...] = ()  # of the client identity's
@@ -59,7 +63,8 @@ class Gathered:
     @property
     def best(self) -> Carried | None:
         """Return the handshake that shows most: completed before incomplete, with certificates before without."""
-        every = [item for item in (self.main, *self.others) if item is not None]
+        raw = self.raw13 if self.raw13 is not None and self.raw13.session.raw_public_key else None
+        every = [item for item in (self.main, *self.others, raw) if item is not None]
         return max(every, key=lambda item: (item.completed, bool(item.session.certificates)), default=None)
 
 
@@ -68,7 +73,8 @@ def fill(plain: EndpointFacts, found: Gathered, options: Options) -> EndpointFac
     survey, best = found.survey, found.best
     if survey is None:
         return plain
-    carried = [item for item in (found.main, *found.others, found.resumed) if item is not None]
+    raw = found.raw13 if found.raw13 is not None and found.raw13.session.raw_public_key else None
+    carried = [item for item in (found.main, *found.others, raw, found.resumed) if item is not None]
     filled = replace(
         plain,
         versions=survey.version_facts(),
@@ -84,11 +90,32 @@ def fill(plain: EndpointFacts, found: Gathered, options: Options) -> EndpointFac
         resumption=_resumption(found.resumed),
     )
     filled = _with_keys(_with_psk(_with_extensions(filled, survey), survey), found)
+    done = [item.facts for item in (*carried, *found.trials.values(), *_taken(found)) if item.completed]
+    shown = {**{item.version: item.completed for item in done}, **_raw_version(survey)}
+    filled = replace(filled, versions=_also(filled.versions, shown))
     if best is None:
         return filled
     chain, pins = describe(_shown(best, survey), plain.server_name, options, best.exchange, found.fetched)
+    chain = _with_raw_key(chain, found)
     application = best.application or filled.application
     return _with_tickets(replace(filled, chain=chain, pins=pins, application=application), best, survey)
+
+
+def _with_raw_key(chain: ServerChain, found: Gathered) -> ServerChain:
+    """Return the chain with whether the server shows a raw public key to those who ask for one."""
+    reply, carried = found.survey.raw_key if found.survey is not None else None, found.raw13
+    asked = [(item.session, item.exchange, item.alert) for item in (carried, reply) if item is not None]
+    shown = next(((session, at) for session, at, _ in asked if session.raw_public_key and session.certificates), None)
+    if shown is not None:
+        how = "it signed the handshake" if shown[0].proved else "nothing shows that the server holds it"
+        pin = chain.raw_public_key_pin or raw_pin(shown[0])
+        return replace(chain, raw_public_key=yes_no(yes=True, reason=how, at=shown[1]), raw_public_key_pin=pin)
+    if not asked:
+        return chain
+    at = asked[0][1]
+    if all(session.certificates or alert in _REFUSALS_OF_TYPE for session, _, alert in asked):
+        return replace(chain, raw_public_key=yes_no(yes=False, reason="it shows certificates, or nothing", at=at))
+    return replace(chain, raw_public_key=Fact(answer=Answer.NOT_SHOWN, reason="no whole answer came", exchanges=(at,)))
 
 
 def _shown(best: Carried, survey: Survey) -> Session:
@@ -300,17 +327,32 @@ def _early_data(best: Carried, survey: Survey) -> Fact:
     return Fact(answer=Answer.NOT_SHOWN, reason="no handshake of TLS 1.3 was completed")
 
 
+def _taken(found: Gathered) -> list[Carried]:
+    return [by["psk"] for by in found.keys.values() if "psk" in by and by["psk"].by_key]
+
+
+def _raw_version(survey: Survey) -> Mapping[str, Fact]:
+    """Return the version in which a raw public key was shown: other hellos may have met refusals alone."""
+    reply = survey.raw_key
+    if reply is None or reply.session.hello is None:
+        return {}
+    name = names.VERSION_NAMES.get(reply.session.hello.version, "")
+    return {name: reply.fact(Answer.YES)} if name in survey.versions else {}
+
+
+def _also(versions: Mapping[str, Fact], shown: Mapping[str, Fact]) -> Mapping[str, Fact]:
+    """Return the versions with those in which something was carried through, whatever other hellos met."""
+    known = {name: fact for name, fact in versions.items() if fact.answer is Answer.YES}
+    return MappingProxyType({**versions, **shown, **known})
+
+
 def _with_keys(facts: EndpointFacts, found: Gathered) -> EndpointFacts:
     """Return the facts with what a pre-shared key got; a version that was completed with it is spoken."""
     trials = [(version, name, item) for version, by in found.keys.items() for name, item in by.items()]
-    taken = [item for _, name, item in trials if name == "psk" and item.by_key]
-    versions = dict(facts.versions)
-    for item in taken:
-        versions[item.facts.version] = item.fact
+    taken = _taken(found)
     answered = (item.application for item in taken if item.application is not None)
     return replace(
         facts,
-        versions=MappingProxyType(versions),
         handshakes=(*facts.handshakes, *(item.facts for item in taken)),
         psk=taken[0].fact if taken else facts.psk,
         psk_identity_hint=facts.psk_identity_hint or next((item.session.psk_hint for item in taken), ""),
@@ -340,5 +382,8 @@ def _with_psk(facts: EndpointFacts, survey: Survey) -> EndpointFacts:
         found = by_set.get("psk")
         if found is not None:
             hints = (reply.session.psk_hint for reply in found.replies.values() if reply.session.psk_hint)
-            return replace(facts, psk=found.answer(found.members), psk_identity_hint=next(hints, ""))
+            fact, later = found.answer(found.members), survey.speaks("TLSv1.3")
+            if fact.answer is Answer.NO and not survey.run.target.datagram and later.answer is Answer.NOT_SHOWN:
+                fact = replace(fact, answer=Answer.NOT_SHOWN, reason=f"TLSv1.3: {later.reason}")
+            return replace(facts, psk=fact, psk_identity_hint=next(hints, ""))
     return facts

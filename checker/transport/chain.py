@@ -115,6 +115,14 @@ def path_below(leaf: Certificate, verdict: Verdict, pool: Iterable[Certificate])
     return tuple(path)
 
 
+def raw_pin(session: Session) -> str:
+    """Return the pin of a raw public key, or nothing where it is damaged."""
+    try:
+        return pin_of(from_spki(session.certificates[0]))
+    except FormatError:
+        return ""
+
+
 def _raw(session: Session, options: Options, at: int) -> tuple[ServerChain, Pins]:
     seen = yes_no(yes=True, reason="RFC 7250", at=at)
     try:
@@ -122,7 +130,10 @@ def _raw(session: Session, options: Options, at: int) -> tuple[ServerChain, Pins
     except FormatError as error:
         return ServerChain(raw_public_key=seen, path_valid=_unshown(str(error))), Pins(declared=options.pins)
     chain = ServerChain(raw_public_key=seen, raw_public_key_pin=pin_of(key), weakest_bits=key.facts.strength)
-    return chain, _pins((key,), options, None)
+    pins = _pins((key,), options, None)
+    if pins.matches.answer is Answer.YES and not session.proved:
+        pins = replace(pins, matches=_unshown("the key is shown; nothing shows that the server holds it"))
+    return chain, pins
 
 
 def _unshown(reason: str) -> Fact:
@@ -175,7 +186,6 @@ class _Judge:
             fetched=fetched,
             stapled=self._fact(staple is not None),
             staple=staple,
-            raw_public_key=self._fact(yes=False),
         )
 
     def _fact(self, yes: bool, reason: str = "") -> Fact:  # noqa: FBT001 - a predicate's value

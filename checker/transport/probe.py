@@ -160,7 +160,7 @@ class _Examination:
 
     async def _afterwards(self, *, everything: bool) -> None:
         await self._control()
-        await self._more_groups(everything=everything)
+        await asyncio.gather(self._more_groups(everything=everything), self._raw_keys(everything=everything))
         await self._credentials()
         await self._keys()
         await self._revocation()
@@ -203,6 +203,30 @@ class _Examination:
         if len(first) == 1 and not main.completed:
             first *= 2  # once more, to see whether the server's values differ
         self._found.others = list(await asyncio.gather(*(self._handshake(number) for number in first)))
+
+    async def _raw_keys(self, *, everything: bool) -> None:
+        """Ask for a raw public key over TLS, where everything is asked for or no certificate came."""
+        survey, main = self._found.survey, self._found.main
+        if survey is None or main is None or self._run.target.datagram or not (everything or not main.completed):
+            return
+        wanted = []
+        if survey.speaks("TLSv1.2").answer is not Answer.NO:
+            wanted.append(survey.ask_raw_key("TLSv1.2"))
+        if survey.speaks("TLSv1.3").answer is not Answer.NO:
+            wanted.append(self._raw_key13(survey))
+        await asyncio.gather(*wanted)
+
+    async def _raw_key13(self, survey: Survey) -> None:
+        accepted = map(names.GROUP_NUMBERS.get, survey.group_offer().accepted)
+        group = next((item for item in accepted if item in SUPPORTED), names.GROUP_NUMBERS["x25519"])
+        touches = sessions.touch_for(self._run)
+        plan = Plan(
+            purpose="a whole handshake with a raw public key",
+            group=group,
+            raw_key=True,
+            touch=touches[0] if touches else None,
+        )
+        self._found.raw13 = await carry(self._run, plan)
 
     async def _control(self) -> None:
         """Ask the first question again where several others met nothing: a rate limiter refuses that one too.

@@ -91,6 +91,7 @@ class Plan:
     resume: Any = None
     psk: PreSharedKey | None = None
     version: str = ""
+    raw_key: bool = False
     touch: Touch | None = None
 
 
@@ -129,6 +130,7 @@ def _client(run: Run, plan: Plan) -> LibraryClient | Client13 | PskClient:
             alpn=alpn,
             identity=plan.identity,
             psk=plan.psk,
+            raw_key=plan.raw_key,
         )
         return Client13(wanted, run.options.random)
     return LibraryClient(

@@ -154,6 +154,7 @@ class Pki:
         traditional = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
         public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         (folder / "raw.pem").write_bytes(traditional + public)
+        (folder / "public.pem").write_bytes(public)
         (folder / "ok.ocsp").write_bytes(self.staple("ok"))
         (folder / "revoked.ocsp").write_bytes(self.staple("ok", revoked=True))
 

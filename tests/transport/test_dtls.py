@@ -96,9 +96,12 @@ def test_a_raw_public_key_is_shown_with_its_pin(pki: Pki, start: Start, probe: P
     assert facts.chain.raw_public_key.answer is YES
     assert facts.chain.raw_public_key_pin == pki.pin("ok")
     assert facts.pins.matches.answer is YES
+    assert "it signed the handshake" in facts.chain.raw_public_key.reason
     raw = Session(raw_public_key=True, certificates=(bytes.fromhex(pki.spki("ok")),))
     other = Options(as_of=AS_OF, pins=(pki.pin("ok2"),))
     assert describe(raw, "localhost", other, 0)[1].matches.answer is NO
+    unproved = describe(raw, "localhost", Options(as_of=AS_OF, pins=(pki.pin("ok"),)), 0)[1]
+    assert unproved.matches.answer is Answer.NOT_SHOWN  # anybody can show a public key
 
 
 @contextlib.contextmanager

@@ -51,6 +51,7 @@ class Wanted:
     alpn: tuple[str, ...] = ()
     identity: ClientIdentity | None = None
     psk: PreSharedKey | None = None  # an external one, with (EC)DHE
+    raw_key: bool = False  # only a raw public key will do (RFC 7250)
     suites: tuple[int, ...] = names.TLS13_SUITES
     schemes: tuple[int, ...] = names.MODERN_SCHEMES
 
@@ -76,6 +77,7 @@ class Client13:
             server_name=wanted.server_name,
             alpn=wanted.alpn,
             key_shares=((wanted.group, self._share.public),),
+            extra=messages.RAW_KEY if wanted.raw_key else (),
         )
         if wanted.psk is not None:  # the hash of an external key is SHA-256 unless agreed otherwise (RFC 9846 4.2.11)
             fitting = tuple(item for item in wanted.suites if schedule.SUITES[item].hash == _PSK_HASH)
@@ -164,6 +166,7 @@ class Client13:
             if scheme not in self._wanted.schemes:
                 raise HandshakeError(f"the server signs with {names.scheme_name(scheme)}, which was not offered")
             check_server_signature(self.session, scheme, signature, self._keys[0].digest(before))
+            self.session.proved = True
         return self._finish(message.body, before) if message.kind == messages.FINISHED else b""
 
     def _expected(self) -> set[int]:

@@ -289,6 +289,8 @@ SCHEMES: Final = MappingProxyType(
 )
 SHA1_SCHEMES: Final = (0x0201, 0x0203, 0x0202)
 MODERN_SCHEMES: Final = tuple(number for number in SCHEMES if number >= 0x0401)  # noqa: PLR2004 - SHA-256 and above
+# As hellos list them: GnuTLS takes the first that it knows, and then fails to sign with SHA-1.
+OFFERED_SCHEMES: Final = (*MODERN_SCHEMES, *(number for number in SCHEMES if number not in MODERN_SCHEMES))
 
 ALERTS: Final = MappingProxyType(
     {
