@@ -279,6 +279,7 @@ class EndpointFacts:
     offenders: tuple[Offender, ...] = ()
     handshakes: tuple[Handshake, ...] = ()
     chain: ServerChain = field(default_factory=ServerChain)
+    other_chains: tuple[ServerChain, ...] = ()  # of certificates with other kinds of key, for clients that want those
     pins: Pins = field(default_factory=Pins)
     client: ClientAuthentication = field(default_factory=ClientAuthentication)
     fresh_challenge: Fact = NOT_ASKED  # server randoms and key shares differ from connection to connection

@@ -103,24 +103,37 @@ def completed(facts: EndpointFacts) -> Handshake | None:
 
 def session(facts: EndpointFacts, handshake: Handshake) -> dict[str, Value]:
     """Return the values of a `tls_session` record."""
-    chain, pins = facts.chain, facts.pins
+    chain, pins, every = facts.chain, facts.pins, (facts.chain, *facts.other_chains)
+    bits = [item.weakest_bits for item in every if item.weakest_bits is not None]
     return {
         "version": handshake.version or None,
         "group": handshake.group or None,
         "suite": handshake.suite or None,
-        "name_matches": chain.name_matches.known,
-        "chain_valid": chain.path_valid.known,
-        "within_validity": chain.within_validity.known,
-        "weakest_bits": chain.weakest_bits,
-        "weak_hash": chain.weak_hash.known,
+        "name_matches": _each(item.name_matches for item in every),
+        "chain_valid": _each(item.path_valid for item in every),
+        "within_validity": _each(item.within_validity for item in every),
+        "weakest_bits": min(bits) if len(bits) == len(every) else None,
+        "weak_hash": _any(item.weak_hash for item in every),
         "pin_declared": bool(pins.declared),
         "pin_matches": pins.matches.known,
         "backup_pin": pins.backup.known,
         "chain_length": len(chain.sent) or None,
         "anchor_sent": chain.anchor_sent.known,
         "stapled": chain.stapled.known,
-        "revoked": chain.revoked.known,
+        "revoked": _any(item.revoked for item in every),
     }
+
+
+def _each(answers: Iterable[Fact]) -> bool | None:
+    """Return whether each is a yes: a client may be shown any of the server's certificates."""
+    known = [fact.known for fact in answers]
+    return False if False in known else (None if None in known else True)
+
+
+def _any(answers: Iterable[Fact]) -> bool | None:
+    """Return whether some is a yes, where that is known of each."""
+    known = [fact.known for fact in answers]
+    return True if True in known else (None if None in known else False)
 
 
 def trial(facts: EndpointFacts, item: CredentialTrial) -> dict[str, Value]:

@@ -125,10 +125,11 @@ def _session(place: _Seen) -> Iterator[Evidence]:
         yield from _gaps(place.ref, Reason.UNREADABLE, text, ("tls_session",))
         return
     yield place.fact("tls_session", facts_of.session(place.found, handshake))
-    path = place.found.chain.path
-    if path is not None and path.certificates:
+    paths = [item.path for item in (place.found.chain, *place.found.other_chains)]
+    shown = [path for path in paths if path is not None and path.certificates]
+    for path in shown:
         yield from _path(place, path, "tls-server", SERVER)
-    else:
+    if not shown:
         text = "the endpoint showed no certificate path"
         for kind in ("chain", "certificate"):
             values = {**_values(place.ref), "use": "tls-server"}

@@ -19,6 +19,7 @@ from checker.model.endpoint import (
     Offer,
     Reach,
     RevocationAnswer,
+    ServerChain,
 )
 from checker.report._tree import Node, draw
 
@@ -115,25 +116,31 @@ def _session(facts: EndpointFacts) -> Iterator[Node]:
     for item in facts.handshakes:
         yield "handshake", _handshake(item), "green" if item.completed.known else "yellow", []
     chain, pins = facts.chain, facts.pins
-    if chain.sent:
-        answers = {
-            "in order": chain.in_order,
-            "an issuer is missing": chain.missing_intermediate,
-            "anchor sent": chain.anchor_sent,
-            "path to a declared anchor": chain.path_valid,
-            "name matches": chain.name_matches,
-            "dates hold": chain.within_validity,
-            "for TLS servers": chain.server_auth,
-            "MD5 or SHA-1": chain.weak_hash,
-            "revoked": chain.revoked,
-            "OCSP answer stapled": chain.stapled,
-        }
-        names = f"{len(chain.sent)} certificates for {', '.join(chain.names) or 'no name'}"
-        below = [*(_certificate(item) for item in chain.sent), *_facts(answers), *_fetched(chain.fetched)]
-        yield "path", names, "", below
+    for shown in (chain, *facts.other_chains):
+        if shown.sent:
+            yield _path(shown)
     if pins.leaf:
         answers = {"declared pin matches": pins.matches, "backup pin": pins.backup}
         yield "pins", f"leaf {pins.leaf}", "", _facts(answers)
+
+
+def _path(chain: ServerChain) -> Node:
+    answers = {
+        "in order": chain.in_order,
+        "an issuer is missing": chain.missing_intermediate,
+        "anchor sent": chain.anchor_sent,
+        "path to a declared anchor": chain.path_valid,
+        "name matches": chain.name_matches,
+        "dates hold": chain.within_validity,
+        "for TLS servers": chain.server_auth,
+        "MD5 or SHA-1": chain.weak_hash,
+        "revoked": chain.revoked,
+        "OCSP answer stapled": chain.stapled,
+        "raw public key": chain.raw_public_key,
+    }
+    names = f"{len(chain.sent)} certificates for {', '.join(chain.names) or 'no name'}"
+    below = [*(_certificate(item) for item in chain.sent), *_facts(answers), *_fetched(chain.fetched)]
+    return "path", names, "", below
 
 
 def _fetched(answers: Iterable[RevocationAnswer]) -> Iterator[Node]:

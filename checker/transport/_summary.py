@@ -9,7 +9,7 @@ from typing import Final
 
 from checker.crypto.tls import messages, names
 from checker.crypto.tls.authorities import authority_texts
-from checker.crypto.tls.session import Session
+from checker.crypto.tls.session import Session, signs_key_exchange
 from checker.model.endpoint import (
     Answer,
     Application,
@@ -55,6 +55,7 @@ class Gathered:
     twin: Fact = field(default_factory=Fact)
     twin_port: int | None = None
     control: Reply | None = None
+    other_chains: list[tuple[Session, int]] = field(default_factory=list)  # by other kinds of key, and transcripts
     raw13: Carried | None = None  # a handshake of TLS 1.3 that asked for a raw public key
     keys: dict[str, dict[str, Carried]] = field(default_factory=dict)  # handshakes by a pre-shared key, by version
     fetched: tuple[RevocationAnswer, ...] = ()  # of the server's path
@@ -91,14 +92,20 @@ def fill(plain: EndpointFacts, found: Gathered, options: Options) -> EndpointFac
     )
     filled = _with_keys(_with_psk(_with_extensions(filled, survey), survey), found)
     done = [item.facts for item in (*carried, *found.trials.values(), *_taken(found)) if item.completed]
-    shown = {**{item.version: item.completed for item in done}, **_raw_version(survey)}
-    filled = replace(filled, versions=_also(filled.versions, shown))
+    spoken = {**{item.version: item.completed for item in done}, **_raw_version(survey)}
+    filled = replace(filled, versions=_also(filled.versions, spoken))
     if best is None:
         return filled
-    chain, pins = describe(_shown(best, survey), plain.server_name, options, best.exchange, found.fetched)
+    session = _shown(best, survey)
+    chain, pins = describe(session, plain.server_name, options, best.exchange, found.fetched)
+    if session is not best.session and not session.proved and pins.matches.answer is Answer.YES:
+        unproved = Fact(answer=Answer.NOT_SHOWN, reason="nothing shows that the server holds the key")
+        pins = replace(pins, matches=unproved, matches_leaf=unproved)
     chain = _with_raw_key(chain, found)
+    others = tuple(describe(item, plain.server_name, options, at)[0] for item, at in found.other_chains)
     application = best.application or filled.application
-    return _with_tickets(replace(filled, chain=chain, pins=pins, application=application), best, survey)
+    filled = replace(filled, chain=chain, other_chains=others, pins=pins, application=application)
+    return _with_tickets(filled, best, survey)
 
 
 def _with_raw_key(chain: ServerChain, found: Gathered) -> ServerChain:
@@ -119,11 +126,20 @@ def _with_raw_key(chain: ServerChain, found: Gathered) -> ServerChain:
 
 
 def _shown(best: Carried, survey: Survey) -> Session:
-    """Return the session whose certificates are shown: a handshake's, or a raw public key's where only that came."""
+    """Return the session whose certificates are shown: a handshake's, a raw public key's, or else a question's.
+
+    Up to TLS 1.2 certificates pass in the clear: a server that our library cannot finish with shows its own as well.
+    """
     raw = survey.raw_key
-    if not best.session.certificates and raw is not None and raw.session.raw_public_key:
+    if best.session.certificates:
+        return best.session
+    if raw is not None and raw.session.raw_public_key:
         return raw.session
-    return best.session
+    seen = next((reply for reply in survey.replies() if reply.session.certificates), None)
+    if seen is None:
+        return best.session
+    seen.session.proved = signs_key_exchange(seen.session, seen.random)
+    return seen.session
 
 
 def _schemes(survey: Survey, carried: list[Carried]) -> Offer:

@@ -200,6 +200,7 @@ class Run:
         self.options = options
         self.loop = asyncio.get_running_loop()
         self.recordings: list[Recording] = []
+        self.alpn = options.alpn  # of every hello; widened for servers that demand one
         self.address = ""
         self._family = socket.AF_INET
         self._sockaddr: Any = None

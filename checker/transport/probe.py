@@ -14,6 +14,7 @@ from typing import Final
 from checker.crypto.certificates import instant, rfc3339
 from checker.crypto.tls import names
 from checker.crypto.tls.identity import ClientIdentity, PreSharedKey, credentials
+from checker.crypto.tls.session import Session
 from checker.crypto.tls.shares import SUPPORTED
 from checker.model.endpoint import Answer, EndpointFacts, Fact, Reach
 from checker.transport import application, sessions
@@ -25,6 +26,7 @@ from checker.transport.sessions import Carried, Plan, carry
 from checker.transport.target import FAST_LINK, Options, Target
 
 AT_ONCE: Final = 32  # endpoints that are examined at the same time; each has its own cap on connections
+MAX_KINDS: Final = 3  # certificates of further kinds of key; a server with two is common, with three seen
 CONTROL_AFTER: Final = 2  # unanswered questions, after which the first one is asked again (rate limiters)
 _REACH: Final = {
     Kind.HELLO: Reach.TLS,
@@ -38,6 +40,8 @@ _REACH: Final = {
     Kind.CLOSED: Reach.CLOSED,
     Kind.FLOOD: Reach.GARBAGE,
 }
+NO_PROTOCOL: Final = 120  # the alert no_application_protocol (RFC 7301 3.2)
+EVERY_PROTOCOL: Final = ("http/1.1", "h2", "mqtt", "coap", "http/1.0")  # of ALPN, for servers that demand one
 _USUAL_TWIN: Final = {("https", 443): 80, ("mqtts", 8883): 1883}
 _NOBODY: Final = frozenset({Kind.REFUSED, Kind.UNREACHABLE})
 _UNANSWERED: Final = frozenset({Kind.TIMEOUT, Kind.REFUSED, Kind.RESET, Kind.CLOSED})
@@ -79,6 +83,7 @@ class _Examination:
         self._options = options
         self._found = Gathered()
         self._style = PLAIN
+        self._alpn: tuple[str, ...] | None = None  # of whole handshakes, where the usual one is refused
 
     async def whole(self) -> EndpointFacts:
         run, found = self._run, self._found
@@ -104,6 +109,9 @@ class _Examination:
         first, *others = STYLES if self._run.target.datagram else STYLES[:1]
         self._style = first
         reply = await ask(self._run, replace(broad(self._run), **first), "what answers here?")
+        if reply.alert == NO_PROTOCOL and not self._run.alpn:
+            self._run.alpn = EVERY_PROTOCOL
+            reply = await ask(self._run, replace(broad(self._run), **first), "what answers to any application?")
         for style in others:
             if reply.kind is not Kind.TIMEOUT:
                 break
@@ -131,8 +139,9 @@ class _Examination:
 
     async def _main(self) -> None:
         self._found.main = main = await self._handshake()
-        if main.completed and main.resumable is not None and not self._run.target.datagram:
-            self._found.resumed = await carry(self._run, Plan(purpose="a resumed handshake", resume=main.resumable))
+        if main.completed and not main.late and main.resumable is not None and not self._run.target.datagram:
+            plan = Plan(purpose="a resumed handshake", resume=main.resumable, alpn=self._alpn)
+            self._found.resumed = await carry(self._run, plan)
             self._found.main = replace(main, resumable=None)  # a library's context is large
             self._found.resumed = replace(self._found.resumed, resumable=None)
 
@@ -140,11 +149,20 @@ class _Examination:
         """Carry a handshake through without an identity; MQTT's second version is tried where the first is unknown."""
         title = "a whole handshake" if group is None else f"a whole handshake in {names.group_name(group)}"
         touches = sessions.touch_for(self._run)
-        carried = await carry(self._run, Plan(purpose=title, group=group, touch=touches[0] if touches else None))
+        plan = Plan(purpose=title, group=group, touch=touches[0] if touches else None, alpn=self._alpn)
+        carried = await carry(self._run, plan)
+        if carried.alert == NO_PROTOCOL and self._alpn is None and not self._options.alpn:
+            # None at all where the usual one is refused, and every one where one is demanded.
+            self._alpn = () if self._run.target.scheme == "https" and not self._run.alpn else EVERY_PROTOCOL
+            again = await carry(self._run, replace(plan, alpn=self._alpn, purpose=f"{title}, other applications"))
+            if again.alert == NO_PROTOCOL and not self._alpn:
+                self._alpn = EVERY_PROTOCOL
+                again = await carry(self._run, replace(plan, alpn=self._alpn, purpose=f"{title}, any application"))
+            carried = again
         answer = carried.application
         if len(touches) > 1 and answer is not None and answer.answered.answer is Answer.NOT_SHOWN:
             return await carry(
-                self._run, Plan(purpose=f"{title}, second protocol version", group=group, touch=touches[1])
+                self._run, replace(plan, purpose=f"{title}, second protocol version", touch=touches[1], alpn=self._alpn)
             )
         return carried
 
@@ -160,7 +178,11 @@ class _Examination:
 
     async def _afterwards(self, *, everything: bool) -> None:
         await self._control()
-        await asyncio.gather(self._more_groups(everything=everything), self._raw_keys(everything=everything))
+        await asyncio.gather(
+            self._more_groups(everything=everything),
+            self._raw_keys(everything=everything),
+            self._more_certificates(everything=everything),
+        )
         await self._credentials()
         await self._keys()
         await self._revocation()
@@ -203,6 +225,35 @@ class _Examination:
         if len(first) == 1 and not main.completed:
             first *= 2  # once more, to see whether the server's values differ
         self._found.others = list(await asyncio.gather(*(self._handshake(number) for number in first)))
+
+    async def _more_certificates(self, *, everything: bool) -> None:
+        """Ask for certificates of other kinds of key, by schemes that the first one cannot sign with."""
+        survey, main = self._found.survey, self._found.main
+        if not everything or survey is None or main is None or not main.completed or self._run.target.datagram:
+            return
+        left = names.OTHER_SCHEMES
+        sessions_seen = [main.session]
+        while sessions_seen and sessions_seen[-1].scheme is not None and len(sessions_seen) <= MAX_KINDS:
+            left = names.without_kind(left, sessions_seen[-1].scheme)
+            found = await self._other_certificate(survey, left)
+            if found is None:
+                return
+            self._found.other_chains.append(found)
+            sessions_seen.append(found[0])
+
+    async def _other_certificate(self, survey: Survey, schemes: tuple[int, ...]) -> tuple[Session, int] | None:
+        """Return a session, and its transcript, in which the server signs by one of these schemes."""
+        if survey.speaks("TLSv1.3").answer is Answer.YES:
+            accepted = map(names.GROUP_NUMBERS.get, survey.group_offer().accepted)
+            group = next((item for item in accepted if item in SUPPORTED), None)
+            if group is not None:
+                plan = Plan(purpose="another kind of certificate?", group=group, schemes=schemes, alpn=self._alpn)
+                carried = await carry(self._run, plan)
+                if carried.completed:
+                    return carried.session, carried.exchange
+        if survey.speaks("TLSv1.2").answer is Answer.YES:
+            return await survey.other_certificate(schemes)
+        return None
 
     async def _raw_keys(self, *, everything: bool) -> None:
         """Ask for a raw public key over TLS, where everything is asked for or no certificate came."""
@@ -262,6 +313,7 @@ class _Examination:
                 group=group,
                 identity=given.get(name, made),
                 touch=touch,
+                alpn=self._alpn,
             )
             self._found.trials[name] = await carry(self._run, plan)
 
@@ -328,7 +380,8 @@ class _Examination:
         older = any(survey.speaks(name).answer is Answer.YES for name in survey.versions if name != "TLSv1.3")
         if quantum and classical is Answer.NO and not older:
             return Reach.PQ_ONLY, "it accepts only groups with ML-KEM"
-        return Reach.TLS, ""
+        spoken = any(fact.known for fact in survey.version_facts().values())
+        return Reach.TLS, "" if spoken else f"it accepts none of our hellos: {survey.first.reason}"
 
     def _facts(self, reach: Reach, reason: str) -> EndpointFacts:
         target, run = self._run.target, self._run

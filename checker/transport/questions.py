@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from checker.crypto.tls import messages, names
 from checker.crypto.tls.messages import TLS12, TLS13, Hello
-from checker.crypto.tls.session import signs_key_exchange
+from checker.crypto.tls.session import Session, signs_key_exchange
 from checker.model.endpoint import Answer, Fact, Offender, Offer
 from checker.transport.ask import Kind, Reply, ask
 from checker.transport.link import Run
@@ -141,7 +141,7 @@ class Survey:
                 groups=(*names.GROUP_PARTS["hybrid"], *names.GROUP_PARTS["ml-kem"], *names.GROUP_PARTS["classical"]),
                 schemes=names.OFFERED_SCHEMES,
                 server_name=self.run.target.name,
-                alpn=self.run.options.alpn,
+                alpn=self.run.alpn,
             )
         else:
             plain = Hello(
@@ -151,7 +151,7 @@ class Survey:
                 groups=names.CURVES,
                 schemes=names.OFFERED_SCHEMES if version in {TLS12, names.VERSIONS["DTLSv1.2"]} else (),
                 server_name=self.run.target.name,
-                alpn=self.run.options.alpn,
+                alpn=self.run.alpn,
                 compression=(1, 0) if version == TLS12 else (0,),
                 extra=self.style.get("extra", ()),
             )
@@ -286,6 +286,14 @@ class Survey:
             lambda reply: reply.session.scheme,
         )
 
+    async def other_certificate(self, schemes: tuple[int, ...]) -> tuple[Session, int] | None:
+        """Return a session of TLS 1.2, and its transcript, whose certificate signs by one of these schemes."""
+        hello = self.hello(TLS12, schemes=schemes, suites=_SIGNED, compression=(0,))
+        reply = await self._ask(hello, "another kind of certificate?", whole_flight=True)
+        if reply.session.scheme not in schemes or not signs_key_exchange(reply.session, reply.random):
+            return None
+        return reply.session, reply.exchange
+
     async def _datagrams(self) -> None:
         """Ask one after the other: a small DTLS server holds one session at a time."""
         for name in ("DTLSv1.2", "DTLSv1.0"):
@@ -327,7 +335,7 @@ class Survey:
         hello = self.hello(names.VERSIONS[version], extra=messages.RAW_KEY)
         self.raw_key = reply = await ask(self.run, hello, "does it show a raw public key?", whole_flight=True)
         if reply.session.raw_public_key:
-            reply.session.proved = signs_key_exchange(reply.session, hello.random)
+            reply.session.proved = signs_key_exchange(reply.session, reply.random)
 
     def speaks(self, name: str) -> Fact:
         """Return whether the endpoint speaks a version: it must have chosen that very one."""
@@ -527,5 +535,5 @@ def broad(run: Run) -> Hello:
         ),
         schemes=names.OFFERED_SCHEMES,
         server_name=run.target.name,
-        alpn=run.options.alpn,
+        alpn=run.alpn,
     )

@@ -92,6 +92,8 @@ class Plan:
     psk: PreSharedKey | None = None
     version: str = ""
     raw_key: bool = False
+    schemes: tuple[int, ...] = ()  # of the server's signature; empty: every one
+    alpn: tuple[str, ...] | None = None  # None: what every hello of the run says
     touch: Touch | None = None
 
 
@@ -118,7 +120,8 @@ async def carry(run: Run, plan: Plan) -> Carried:
 
 
 def _client(run: Run, plan: Plan) -> LibraryClient | Client13 | PskClient:
-    alpn = run.options.alpn or (("http/1.1",) if run.target.scheme == "https" else ())
+    usual = run.alpn or (("http/1.1",) if run.target.scheme == "https" else ())
+    alpn = usual if plan.alpn is None else plan.alpn
     if plan.psk is not None and plan.version != _TLS13:
         return _psk_client(run, plan.psk, alpn)
     if plan.group is not None or plan.psk is not None:
@@ -131,6 +134,7 @@ def _client(run: Run, plan: Plan) -> LibraryClient | Client13 | PskClient:
             identity=plan.identity,
             psk=plan.psk,
             raw_key=plan.raw_key,
+            schemes=plan.schemes or names.MODERN_SCHEMES,
         )
         return Client13(wanted, run.options.random)
     return LibraryClient(
