@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
@@ -50,6 +51,7 @@ class Gathered:
     resumed: Carried | None = None
     trials: dict[str, Carried] = field(default_factory=dict)
     made: set[str] = field(default_factory=set)  # credentials that were made here and not given
+    cut: set[str] = field(default_factory=set)  # credentials that were cut off each time, beside a valid one
     untried: dict[str, str] = field(default_factory=dict)  # credentials that were not tried, and why
     expired_authority: str = ""  # of a given expired credential
     twin: Fact = field(default_factory=Fact)
@@ -158,7 +160,10 @@ def _client(found: Gathered, survey: Survey) -> ClientAuthentication:
         requested=requested,
         authority_names=authority_texts(request.authorities) if request else (),
         signature_schemes=tuple(names.scheme_name(item) for item in request.schemes) if request else (),
-        trials=(*(_noted(_trial(name, item), found) for name, item in found.trials.items()), *_untried(found)),
+        trials=(
+            *(_noted(_trial(name, item, found.cut), found) for name, item in found.trials.items()),
+            *_untried(found),
+        ),
         fetched=found.fetched_client,
     )
 
@@ -198,7 +203,12 @@ def _kept(carried: Carried) -> bool:
     return bool(carried.session.tickets) or (carried.confirmed and not carried.session.tls13)
 
 
-def _trial(name: str, carried: Carried) -> CredentialTrial:
+def served(carried: Carried | None) -> bool:
+    """Return whether an application answered a client well."""
+    return carried is not None and carried.application is not None and bool(carried.application.answered.known)
+
+
+def _trial(name: str, carried: Carried, cut: AbstractSet[str] = frozenset()) -> CredentialTrial:
     at = (carried.exchange,)
     handshake = carried.facts
     if carried.ours:
@@ -206,6 +216,10 @@ def _trial(name: str, carried: Carried) -> CredentialTrial:
         return CredentialTrial(credential=name, accepted=fact, handshake=handshake)
     if carried.alert in _REFUSING and carried.session.request is not None:
         fact = Fact(answer=Answer.NO, reason=f"{carried.reason}{', after our Finished' * carried.late}", exchanges=at)
+        return CredentialTrial(credential=name, accepted=fact, refused_by="tls", handshake=handshake)
+    if name in cut:
+        reason = f"{carried.reason} each time, while the valid credential is served before and after"
+        fact = Fact(answer=Answer.NO, reason=reason, exchanges=at)
         return CredentialTrial(credential=name, accepted=fact, refused_by="tls", handshake=handshake)
     if carried.application is not None:
         answered = replace(_answered(carried, carried.application), exchanges=at)

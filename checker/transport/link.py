@@ -23,6 +23,7 @@ CHUNK: Final = 65_536  # bytes of one read, and the largest datagram
 KEPT: Final = 131_072  # bytes of one connection that its transcript keeps: a flight with a long post-quantum chain
 KEPT_OF_QUESTION: Final = 512  # bytes that a question's transcript keeps: a ServerHello or an alert, and some
 MAX_RECEIVED: Final = 4 * 1024 * 1024  # bytes of one connection; whoever sends more is not answering us
+MAX_ADDRESSES: Final = 4  # of one name that are tried; each may cost the whole time limit
 MAX_CONNECTIONS: Final = 600  # to one endpoint: full enumeration of the weakest server seen needs about 250
 _UNREACHABLE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
@@ -220,7 +221,8 @@ class Run:
             LinkError: the name has none.
         """
         kind = socket.SOCK_DGRAM if self.target.datagram else socket.SOCK_STREAM
-        self._others = await self._find(self.target.host.strip("[]"), self.target.port, kind)
+        found = await self._find(self.target.host.strip("[]"), self.target.port, kind)
+        self._others = found[:MAX_ADDRESSES]
         self.another()
 
     async def _find(self, host: str, port: int, kind: int) -> list[Any]:

@@ -18,7 +18,7 @@ from checker.crypto.tls.session import Session
 from checker.crypto.tls.shares import SUPPORTED
 from checker.model.endpoint import Answer, EndpointFacts, Fact, Reach
 from checker.transport import application, sessions
-from checker.transport._summary import Gathered, fill
+from checker.transport._summary import Gathered, fill, served
 from checker.transport.ask import Kind, Reply, ask
 from checker.transport.link import LinkError, Run, sequence
 from checker.transport.questions import PLAIN, STYLES, Survey, broad
@@ -85,6 +85,11 @@ class _Examination:
         self._style = PLAIN
         self._alpn: tuple[str, ...] | None = None  # of whole handshakes, where the usual one is refused
 
+    @property
+    def _elsewhere(self) -> frozenset[Kind]:
+        """Return what lets us try a name's next address; a silent datagram server was already asked in several ways."""
+        return _NOBODY if self._run.target.datagram else _NOBODY | {Kind.TIMEOUT}
+
     async def whole(self) -> EndpointFacts:
         run, found = self._run, self._found
         try:
@@ -92,7 +97,7 @@ class _Examination:
         except LinkError as error:
             return self._facts(Reach.UNREACHABLE, str(error))
         found.first = await self._first()
-        while found.first.kind in _NOBODY and run.another():
+        while found.first.kind in self._elsewhere and run.another():
             found.first = await self._first()
         reach = _REACH[found.first.kind]
         if reach is not Reach.TLS:
@@ -303,12 +308,12 @@ class _Examination:
         touches = sessions.touch_for(self._run)
         version = 1 if best.application is not None and best.application.mqtt_version == "5" else 0
         touch = touches[version] if touches else None
-        given = self._given(identity)
+        given, plans = self._given(identity), dict[str, Plan]()
         for name, made in credentials(identity, self._options.as_of):
             if name == "none" or name in self._found.untried:
                 continue
             self._found.made |= {name} if name not in given else set()
-            plan = Plan(
+            plans[name] = plan = Plan(
                 purpose=f"a handshake with the client credential {name}",
                 group=group,
                 identity=given.get(name, made),
@@ -316,6 +321,28 @@ class _Examination:
                 alpn=self._alpn,
             )
             self._found.trials[name] = await carry(self._run, plan)
+        await self._cut_off(plans)
+
+    async def _cut_off(self, plans: Mapping[str, Plan]) -> None:
+        """Try once more what the endpoint cut off without a word, and then the valid one: Node refuses clients so.
+
+        One cut may be chance. Twice for a bad credential, with the valid one served before and after, is an answer.
+        """
+        trials = self._found.trials
+        cut = [
+            name for name, item in trials.items() if name in plans and name != "valid" and item.cut and not item.ours
+        ]
+        if not cut or not served(trials.get("valid")):
+            return
+        again = {
+            name: await carry(self._run, replace(plans[name], purpose=f"{plans[name].purpose}, again")) for name in cut
+        }
+        control = await carry(self._run, replace(plans["valid"], purpose=f"{plans['valid'].purpose}, as a control"))
+        for name, item in again.items():
+            if item.cut and served(control):
+                self._found.cut.add(name)
+            elif not item.cut:
+                trials[name] = item
 
     async def _keys(self) -> None:
         """Try a given pre-shared key, and where it is taken, what must not be: another key, another identity."""

@@ -40,6 +40,7 @@ class Carried:
     late: bool = False  # the refusal came after our Finished
     ours: bool = False  # our own library failed: no word of the endpoint's
     silent: bool = False
+    cut: bool = False  # the endpoint closed or reset the connection, and gave no reason
     reason: str = ""
     application: Application | None = None
     confirmed: bool = False  # something came after our Finished: a ticket, data, or TLS 1.2's own Finished
@@ -165,7 +166,7 @@ class _Courier:
         self._application: Application | None = None
         self._reason = ""
         self._alert: int | None = None
-        self._ours = self._silent = self._confirmed = False
+        self._ours = self._silent = self._cut = self._confirmed = False
         self._started = run.now()
         self._finished = 0.0
 
@@ -227,7 +228,7 @@ class _Courier:
 
     def end(self, error: LinkError) -> None:
         """Note that the connection ended; after a completed handshake that is not yet a refusal."""
-        self._silent = error.kind == "timeout"
+        self._silent, self._cut = error.kind == "timeout", error.kind in {"closed", "reset"}
         self._reason = self._reason or str(error)
         if self._client.received and self._plan.touch is not None and self._application is None:
             self._application = self._plan.touch.read(bytes(self._client.received))
@@ -248,6 +249,7 @@ class _Courier:
             late=client.completed and self._alert is not None,
             ours=self._ours,
             silent=self._silent,
+            cut=self._cut and self._alert is None,
             reason=self._reason,
             application=self._application,
             confirmed=self._confirmed,

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from OpenSSL import SSL
 
 from checker.crypto.tls import records
+from checker.crypto.tls.identity import ClientIdentity
 from checker.model.endpoint import Answer, Reach
-from tests.transport.battery import Server, port, s_server, says
+from tests.transport.battery import Server, port, pyopenssl, s_server, says, silent
 from tests.transport.battery import nginx as run_nginx
 from tests.transport.conftest import Probe, Start, needs
 from tests.transport.pki import DAY, Leaf, Pki
@@ -106,3 +108,71 @@ def test_a_server_that_asks_again_for_another_group_is_completed_in_it(pki: Pki,
     facts = probe(start(s_server(pki, "ok", "-tls1_3", "-groups", "P-521")), "tls")
     assert facts.groups.accepted == ("secp521r1",)
     assert facts.completed_groups == ("secp521r1",)
+
+
+def mutual(pki: Pki, *, cuts: bool) -> Any:
+    """Return what demands a client certificate of the root, and cuts off others (or nobody) without a word."""
+
+    def prepare(context: SSL.Context) -> None:
+        context.set_verify(SSL.VERIFY_PEER, lambda *_: True)
+
+    inner = pyopenssl(pki, prepare=prepare)
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    prepare(context)
+    context.use_certificate_chain_file(pki.path("ok.chain"))
+    context.use_privatekey_file(pki.path("ok.key"))
+
+    def serve(sock: socket.socket) -> None:
+        if not cuts:
+            inner(sock)
+            return
+        sock.settimeout(None)
+        connection = SSL.Connection(context, sock)
+        connection.set_accept_state()
+        connection.do_handshake()
+        shown = connection.get_peer_certificate()
+        if shown is not None and shown.to_cryptography() == pki.leaves["device"].certificate:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            connection.shutdown()
+
+    return serve
+
+
+def test_a_server_that_cuts_off_bad_clients_without_a_word_refuses_them(
+    pki: Pki, start: Start, probe: Probe, identity: ClientIdentity
+) -> None:
+    """As Node does. One cut is chance; twice, with the valid client served before and after, is an answer."""
+    facts = probe(start(port(mutual(pki, cuts=True))), identity=identity, enumerate_all=False)
+    found = {item.credential: item.accepted for item in facts.client.trials}
+    bad = ("foreign_ca", "expired", "self_signed")
+    assert (found["valid"].answer, [found[name].answer for name in bad]) == (YES, [NO, NO, NO])
+    assert all("each time, while the valid credential is served" in found[name].reason for name in bad)
+    everyone = probe(start(port(mutual(pki, cuts=False))), identity=identity, enumerate_all=False)
+    assert {item.accepted.answer for item in everyone.client.trials} == {YES}
+
+
+def test_a_cut_without_a_valid_client_that_is_served_shows_nothing(
+    pki: Pki, start: Start, probe: Probe, identity: ClientIdentity
+) -> None:
+    other = pki.issue("other-device", Leaf(usage=pki.client_auth))
+    stranger = ClientIdentity((other.der, pki.intermediate.der), other.key)
+    facts = probe(start(port(mutual(pki, cuts=True))), identity=stranger, enumerate_all=False)
+    assert NO not in {item.accepted.answer for item in facts.client.trials}
+    assert identity.certificates != stranger.certificates
+
+
+def test_a_silent_address_is_not_the_last_word_of_a_name(
+    pki: Pki, start: Start, probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, quiet, real = start(port(pyopenssl(pki))), start(port(silent)), socket.getaddrinfo
+
+    def both(host: str, *args: Any, **options: Any) -> Any:
+        if host != "two.example":
+            return real(host, *args, **options)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", number)) for number in (quiet, good)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", both)
+    facts = probe(good, host="two.example", enumerate_all=False, timeout=0.7)
+    assert (facts.reach, facts.application.status) == (Reach.TLS, 200)
+    assert facts.exchanges[0].ended == "timeout"
