@@ -93,6 +93,17 @@ def test_a_refused_client_shows_nothing_of_resumption(pki: Pki, start: Start, pr
     assert probe(start(s_server(pki, "ok", *options)), "tls", enumerate_all=False).resumption.answer is NOT_ASKED
 
 
+@needs("nginx")
+@pytest.mark.parametrize(("lines", "answer"), [("", YES), ("ssl_session_tickets off; ssl_session_cache off;", NO)])
+def test_a_session_can_be_resumed_though_the_server_closed_it_rudely(
+    pki: Pki, start: Start, probe: Probe, tmp_path: Any, lines: str, answer: Answer
+) -> None:
+    """The library spoils a session whose connection goes without a close_notify; that was taken for the server's no."""
+    rude = Server(lines=f"ssl_protocols TLSv1.2 TLSv1.3; {lines}", body="return 444;")
+    ports = start(run_nginx(pki, tmp_path, {"rude": rude}))
+    assert probe(ports["rude"], enumerate_all=False).resumption.answer is answer
+
+
 @needs("openssl")
 def test_a_server_of_another_name_says_so(pki: Pki, start: Start, probe: Probe) -> None:
     cert = ("-cert2", pki.path("ok2.pem"), "-key2", pki.path("ok2.key"))
