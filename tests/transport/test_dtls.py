@@ -69,6 +69,13 @@ def test_libcoap_answers_a_get_under_its_certificate(pki: Pki, start: Start, pro
 
 
 @needs("coap-server-openssl")
+def test_libcoap_that_acknowledges_first_and_answers_later(pki: Pki, start: Start, probe: Probe) -> None:
+    server = start(coap("coap-server-openssl", "-c", pki.path("ok.chain"), "-j", pki.path("ok.key"), "-n"))
+    facts = probe(server, "coaps", path="/async?1", enumerate_all=False, timeout=4.0)
+    assert (facts.application.status, facts.application.answered.answer) == (205, YES)
+
+
+@needs("coap-server-openssl")
 def test_libcoap_that_requires_certificates_takes_only_the_valid_one(
     pki: Pki, start: Start, probe: Probe, identity: ClientIdentity
 ) -> None:
