@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import datetime as dt
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -176,9 +178,13 @@ def _time(text: str) -> dt.datetime | None:
 
 def server_keys(examined: Iterable[Examined]) -> frozenset[str]:
     """Return the SHA-256 of the SubjectPublicKeyInfo of every server key that endpoints showed: leaves only."""
-    return frozenset(key for item in examined if item.facts and (key := leaf_key(item.facts)))
+    return frozenset(key for item in examined if item.facts for key in leaf_keys(item.facts))
 
 
-def leaf_key(facts: EndpointFacts) -> str:
-    """Return the id of an endpoint's own key, or nothing where it showed no certificate."""
-    return facts.chain.sent[0].key.id if facts.chain.sent else ""
+def leaf_keys(facts: EndpointFacts) -> tuple[str, ...]:
+    """Return the ids of an endpoint's own keys: of each kind of certificate that it showed, and of a raw one."""
+    found = [item.sent[0].key.id for item in (facts.chain, *facts.other_chains) if item.sent]
+    pin = facts.chain.raw_public_key_pin.removeprefix("sha256/")
+    with contextlib.suppress(ValueError):
+        found.append(base64.b64decode(pin, validate=True).hex())
+    return tuple(dict.fromkeys(key for key in found if key))

@@ -183,8 +183,9 @@ def _shared_keys(context: Context) -> Iterator[Evidence]:
     """Yield one key behind several endpoints: whoever takes it from one has all of them."""
     places: dict[str, list[_Seen]] = defaultdict(list)
     for item in context.examined:
-        if item.facts is not None and (key := facts_of.leaf_key(item.facts)):
-            places[key].append(_Seen(context.as_of, item.ref, item.facts, item.recorded))
+        if item.facts is not None:
+            for key in facts_of.leaf_keys(item.facts):
+                places[key].append(_Seen(context.as_of, item.ref, item.facts, item.recorded))
     for key, found in sorted(places.items()):
         if len({(place.found.host, place.found.port) for place in found}) > 1:
             text = f"{', '.join(place.ref.id for place in found)} show the same key {key[:16]}…"

@@ -200,7 +200,7 @@ class _Examination:
         valid = self._found.trials.get("valid")
         theirs = best.session.certificates if not best.session.raw_public_key else ()
         ours = options.identity.certificates if options.identity and valid is not None and valid.completed else ()
-        if not any(b"http://" in der for der in (*theirs, *ours)):
+        if not any(b"://" in der for der in (*theirs, *ours)):
             return
         from checker.transport import revocation
         from checker.transport.chain import client_links, undecided

@@ -24,6 +24,14 @@ from checker.errors import KeyMaterialError
 CREDENTIALS: Final = ("none", "valid", "foreign_ca", "expired", "self_signed")
 MAX_PSK: Final = 512  # bytes; OpenSSL takes as many
 MAX_IDENTITY: Final = 256  # bytes, as OpenSSL takes
+# What cryptography raises on damaged certificates, lists and responses.
+LIBRARY_ERRORS: Final = (
+    *_asn1.PARSE_ERRORS,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 _DAY: Final = dt.timedelta(days=1)
 
 
@@ -79,7 +87,7 @@ def read_identity(certificate: bytes, key: bytes, name: str = "client identity")
     try:
         private: Any = (load_pem_private_key if b"-----BEGIN" in key else load_der_private_key)(key, password=None)
         same = private.public_key() == leaf.public_key()
-    except (*_asn1.PARSE_ERRORS, UnsupportedAlgorithm):
+    except LIBRARY_ERRORS:
         raise KeyMaterialError(f"{name}: the key is no unencrypted private key in PEM or DER") from None
     if not same:
         raise KeyMaterialError(f"{name}: the key does not belong to the certificate")
@@ -91,7 +99,7 @@ def _certificates(data: bytes, name: str) -> list[x509.Certificate]:
         if b"-----BEGIN" in data:
             return x509.load_pem_x509_certificates(data)
         return [x509.load_der_x509_certificate(data)]
-    except (*_asn1.PARSE_ERRORS, UnsupportedAlgorithm) as error:
+    except LIBRARY_ERRORS as error:
         raise KeyMaterialError(f"{name}: holds no certificate that can be read: {error}") from error
 
 

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
@@ -21,6 +20,7 @@ from cryptography.x509 import ocsp
 from checker.crypto import _asn1
 from checker.crypto._own_paths import signed_by
 from checker.crypto.certificates import Certificate, address, rfc3339
+from checker.crypto.tls.identity import LIBRARY_ERRORS
 from checker.crypto.tls.staple import read_staple, revoked_fact, window
 from checker.errors import FormatError
 from checker.model.artifact import ChainFacts
@@ -79,7 +79,7 @@ def ocsp_request(certificate: Certificate, issuer: Certificate) -> bytes:
             hashes.SHA1(),  # noqa: S303
         )
         return builder.build().public_bytes(Encoding.DER)
-    except _asn1.PARSE_ERRORS as error:
+    except LIBRARY_ERRORS as error:
         raise FormatError(f"no request can be made for it: {error}", field="serial number") from error
 
 
@@ -113,7 +113,7 @@ def read_list(
         armoured = data.lstrip().startswith(b"-----BEGIN")
         found = x509.load_pem_x509_crl(data) if armoured else x509.load_der_x509_crl(data)
         read = _read_list(found, certificate, issuer, frozenset(point), as_of)
-    except (*_asn1.PARSE_ERRORS, UnsupportedAlgorithm, FormatError) as error:
+    except (*LIBRARY_ERRORS, FormatError) as error:
         fault = Fact(answer=Answer.NOT_SHOWN, reason=f"cannot be read: {error}")
         read = Staple(status="damaged", verified=fault)
     return _answer("crl", data, certificate, read)

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Final
 
 from asn1crypto import ocsp as asn1_ocsp
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ReasonFlags, ocsp
 
@@ -16,6 +15,7 @@ from checker.crypto import _asn1
 from checker.crypto._own_paths import signed_by
 from checker.crypto.certificates import Certificate, instant, parse_certificate, rfc3339, signature_holds
 from checker.crypto.keys import PublicKey
+from checker.crypto.tls.identity import LIBRARY_ERRORS
 from checker.errors import FormatError
 from checker.model.endpoint import Answer, Fact, Staple
 
@@ -33,7 +33,7 @@ def read_staple(der: bytes, subject: Certificate, issuer: Certificate | None, as
         if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
             return Staple(status=response.response_status.name.lower())
         return _read(der, response, subject, issuer, as_of)
-    except (*_asn1.PARSE_ERRORS, UnsupportedAlgorithm, FormatError) as error:
+    except (*LIBRARY_ERRORS, FormatError) as error:
         return Staple(status="damaged", verified=Fact(answer=Answer.NOT_SHOWN, reason=f"cannot be read: {error}"))
 
 
