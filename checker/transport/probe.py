@@ -14,6 +14,7 @@ from typing import Final
 from checker.crypto.certificates import instant, rfc3339
 from checker.crypto.tls import names
 from checker.crypto.tls.identity import ClientIdentity, PreSharedKey, credentials
+from checker.crypto.tls.messages import TLS12
 from checker.crypto.tls.session import Session
 from checker.crypto.tls.shares import SUPPORTED
 from checker.model.endpoint import Answer, EndpointFacts, Fact, Reach
@@ -21,7 +22,7 @@ from checker.transport import application, sessions
 from checker.transport._summary import Gathered, fill, served
 from checker.transport.ask import Kind, Reply, ask
 from checker.transport.link import LinkError, Run, sequence
-from checker.transport.questions import PLAIN, STYLES, Survey, broad
+from checker.transport.questions import PLAIN, SHORT, STYLES, Survey, broad
 from checker.transport.sessions import Carried, Plan, carry
 from checker.transport.target import FAST_LINK, Options, Target
 
@@ -44,6 +45,8 @@ NO_PROTOCOL: Final = 120  # the alert no_application_protocol (RFC 7301 3.2)
 EVERY_PROTOCOL: Final = ("http/1.1", "h2", "mqtt", "coap", "http/1.0")  # of ALPN, for servers that demand one
 _USUAL_TWIN: Final = {("https", 443): 80, ("mqtts", 8883): 1883}
 _NOBODY: Final = frozenset({Kind.REFUSED, Kind.UNREACHABLE})
+_DROPPED: Final = frozenset({Kind.TIMEOUT, Kind.RESET, Kind.CLOSED})  # what a hello may meet that is too long
+SHORT_GROUPS: Final = (0x001D, 0x0017, 0x0018)
 _UNANSWERED: Final = frozenset({Kind.TIMEOUT, Kind.REFUSED, Kind.RESET, Kind.CLOSED})
 
 
@@ -82,7 +85,7 @@ class _Examination:
         self._run = Run(target, quiet)
         self._options = options
         self._found = Gathered()
-        self._style = PLAIN
+        self._style, self._short = PLAIN, False
         self._alpn: tuple[str, ...] | None = None  # of whole handshakes, where the usual one is refused
 
     @property
@@ -112,11 +115,16 @@ class _Examination:
     async def _first(self) -> Reply:
         """Ask what answers; a DTLS server that is silent is spoken to in other ways."""
         first, *others = STYLES if self._run.target.datagram else STYLES[:1]
-        self._style = first
+        self._style, self._short = first, False
         reply = await ask(self._run, replace(broad(self._run), **first), "what answers here?")
         if reply.alert == NO_PROTOCOL and not self._run.alpn:
             self._run.alpn = EVERY_PROTOCOL
             reply = await ask(self._run, replace(broad(self._run), **first), "what answers to any application?")
+        if reply.kind in _DROPPED and not self._run.target.datagram and self._run.recordings[reply.exchange].sent:
+            short = replace(broad(self._run), versions=(TLS12,), session_id=b"", groups=SHORT_GROUPS, **SHORT)
+            again = await ask(self._run, short, "what answers to a short hello?")
+            if again.kind in {Kind.HELLO, Kind.ALERT}:
+                self._style, self._short, reply = SHORT, True, again
         for style in others:
             if reply.kind is not Kind.TIMEOUT:
                 break
@@ -143,12 +151,21 @@ class _Examination:
         await asyncio.gather(self._main(), survey.all(), self._twin())
 
     async def _main(self) -> None:
-        self._found.main = main = await self._handshake()
+        main = await self._handshake()
+        if (main.cut or main.silent) and not main.completed and not self._run.target.datagram:
+            # A hello with a post-quantum share fills two packets, which some boxes drop.
+            plan = Plan(purpose="a whole handshake of TLS 1.2 at most", version="TLSv1.2", touch=self._touch())
+            older = await carry(self._run, plan)
+            main = older if older.completed else main
+        self._found.main = main
         if main.completed and not main.late and main.resumable is not None and not self._run.target.datagram:
             plan = Plan(purpose="a resumed handshake", resume=main.resumable, alpn=self._alpn)
             self._found.resumed = await carry(self._run, plan)
             self._found.main = replace(main, resumable=None)  # a library's context is large
             self._found.resumed = replace(self._found.resumed, resumable=None)
+
+    def _touch(self) -> application.Touch | None:
+        return next(iter(sessions.touch_for(self._run)), None)
 
     async def _handshake(self, group: int | None = None) -> Carried:
         """Carry a handshake through without an identity; MQTT's second version is tried where the first is unknown."""
@@ -395,7 +412,7 @@ class _Examination:
         if control is not None and control.kind in _UNANSWERED:
             return Reach.RATE_LIMITED, f"it answered at first, then no more: {control.reason}"
         if survey is None or (self._found.main is not None and self._found.main.completed):
-            return Reach.TLS, ""
+            return Reach.TLS, self._only_short
         if any(item.by_key for by_name in self._found.keys.values() for item in by_name.values()):
             return Reach.PSK_ONLY, "no handshake was completed without the pre-shared key"
         suites = {name for offer in survey.offers().values() for name in offer.accepted}
@@ -408,7 +425,11 @@ class _Examination:
         if quantum and classical is Answer.NO and not older:
             return Reach.PQ_ONLY, "it accepts only groups with ML-KEM"
         spoken = any(fact.known for fact in survey.version_facts().values())
-        return Reach.TLS, "" if spoken else f"it accepts none of our hellos: {survey.first.reason}"
+        return Reach.TLS, self._only_short if spoken else f"it accepts none of our hellos: {survey.first.reason}"
+
+    @property
+    def _only_short(self) -> str:
+        return "it drops long hellos, and answers a short one" if self._short else ""
 
     def _facts(self, reach: Reach, reason: str) -> EndpointFacts:
         target, run = self._run.target, self._run

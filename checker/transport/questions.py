@@ -128,7 +128,8 @@ class Survey:
 
     async def _version(self, name: str) -> None:
         number = names.VERSIONS[name]
-        self.versions[name] = await self._ask(self.hello(number, **self.style), f"does it speak {name}?")
+        style = {key: item for key, item in self.style.items() if number != TLS13 or key != "suites"}
+        self.versions[name] = await self._ask(self.hello(number, **style), f"does it speak {name}?")
 
     def hello(self, version: int, **changes: Any) -> Hello:  # noqa: ANN401 - fields of a Hello
         """Return a broad hello of one version (or, for TLS 1.3, of that alone), with changes."""
@@ -513,6 +514,18 @@ STYLES: Final[tuple[Mapping[str, Any], ...]] = (
     PLAIN,
     MappingProxyType({"suites": DATAGRAM_PSK}),
     MappingProxyType({"extra": messages.RAW_KEY}),
+)
+
+
+# For servers, and boxes before them, that drop long hellos: what is most often spoken, and nothing of TLS 1.3.
+SHORT: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "suites": (
+            *(0xC02B, 0xC02C, 0xC02F, 0xC030, 0xCCA8, 0xCCA9, 0xC009, 0xC00A, 0xC013, 0xC014, 0x009E, 0x009F),
+            *(0x0033, 0x0039, 0x009C, 0x009D, 0x002F, 0x0035, 0x000A, 0x00A8, 0x008C),
+        ),
+        "schemes": (0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0601, 0x0201),
+    }
 )
 
 

@@ -83,7 +83,7 @@ class Carried:
 class Plan:
     """What one handshake is to be: its group (None: the library chooses), its identity, and what comes above.
 
-    With `psk` it is one of `version` by that key, and our own client carries it.
+    With `psk` it is one of `version` by that key, and our own client carries it; without one `version` is the highest.
     """
 
     purpose: str
@@ -144,6 +144,7 @@ def _client(run: Run, plan: Plan) -> LibraryClient | Client13 | PskClient:
             server_name=run.target.name,
             alpn=alpn,
             identity=plan.identity,
+            highest=names.VERSIONS[plan.version] if plan.version else 0,
             resume=plan.resume,
         )
     )

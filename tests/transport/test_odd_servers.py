@@ -12,7 +12,7 @@ from OpenSSL import SSL
 from checker.crypto.tls import records
 from checker.crypto.tls.identity import ClientIdentity
 from checker.model.endpoint import Answer, Reach
-from tests.transport.battery import Server, port, pyopenssl, s_server, says, silent
+from tests.transport.battery import Serve, Server, closed, port, pyopenssl, reset, s_server, says, silent
 from tests.transport.battery import nginx as run_nginx
 from tests.transport.conftest import Probe, Start, needs
 from tests.transport.pki import DAY, Leaf, Pki
@@ -71,9 +71,9 @@ def test_a_server_that_answers_only_those_who_name_a_protocol(start: Start, prob
 
     facts = probe(start(port(demanding)), "tls", enumerate_all=False)
     assert facts.versions["TLSv1.2"].answer is YES
-    closed = probe(start(port(says(record(b"\2\x78", records.ALERT)))), "tls", enumerate_all=False)
-    assert {fact.answer for fact in closed.versions.values()} == {NOT_SHOWN}
-    assert "no_application_protocol (120)" in closed.reason
+    refused = probe(start(port(says(record(b"\2\x78", records.ALERT)))), "tls", enumerate_all=False)
+    assert {fact.answer for fact in refused.versions.values()} == {NOT_SHOWN}
+    assert "no_application_protocol (120)" in refused.reason
 
 
 @needs("openssl")
@@ -187,3 +187,31 @@ def test_a_silent_address_is_not_the_last_word_of_a_name(
     facts = probe(good, host="two.example", enumerate_all=False, timeout=0.7)
     assert (facts.reach, facts.application.status) == (Reach.TLS, 200)
     assert facts.exchanges[0].ended == "timeout"
+
+
+def intolerant(pki: Pki, limit: int, what: Serve) -> Serve:
+    """Return a server of TLS 1.2 behind a box that does something else to hellos above a size."""
+    inner = pyopenssl(pki, prepare=lambda context: context.set_max_proto_version(SSL.TLS1_2_VERSION))
+
+    def serve(sock: socket.socket) -> None:
+        head = sock.recv(5, socket.MSG_PEEK | socket.MSG_WAITALL)
+        (what if int.from_bytes(head[3:5]) > limit else inner)(sock)
+
+    return serve
+
+
+@pytest.mark.parametrize("what", [closed, reset, silent])
+def test_a_server_that_drops_long_hellos_is_still_one_of_tls(pki: Pki, start: Start, probe: Probe, what: Serve) -> None:
+    facts = probe(start(port(intolerant(pki, 500, what))), timeout=0.7, enumerate_all=False)
+    assert (facts.reach, facts.versions["TLSv1.2"].answer) == (Reach.TLS, YES)
+    assert "drops long hellos" in facts.reason
+    assert not facts.suites["TLSv1.2"].complete
+    assert NO not in {facts.suites["TLSv1.2"].classes[name].answer for name in ("null", "export", "rc4")}
+
+
+def test_a_box_that_drops_hellos_of_two_packets_does_not_hide_the_handshake(
+    pki: Pki, start: Start, probe: Probe
+) -> None:
+    facts = probe(start(port(intolerant(pki, 1400, reset))), timeout=1.0, enumerate_all=False)
+    assert any(item.completed.answer is YES and item.version == "TLSv1.2" for item in facts.handshakes)
+    assert (facts.chain.path_valid.answer, facts.application.status) == (YES, 200)
