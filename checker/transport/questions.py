@@ -306,7 +306,9 @@ class Survey:
             await self.ask_raw_key("DTLSv1.2")
 
     async def _datagram_suites(self, version: str) -> None:
-        self.sets[version] = {name: Found(members) for name, members in DATAGRAM_SETS.items()}
+        chosen = self.versions[version].suite  # sets like the choice come first: GnuTLS refuses all others by silence
+        order = sorted(DATAGRAM_SETS.items(), key=lambda item: chosen not in item[1])
+        self.sets[version] = {name: Found(members) for name, members in order}
         silent = 0
         for name, found in self.sets[version].items():
             for at in range(0, len(found.members), DATAGRAM_SUITES):

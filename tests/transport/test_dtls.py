@@ -14,7 +14,7 @@ from checker.crypto.tls.session import Session
 from checker.model.endpoint import Answer, ClientAuth, Reach
 from checker.transport.chain import describe
 from checker.transport.target import Options
-from tests.transport.battery import PSK, coap, free_port, s_server
+from tests.transport.battery import PSK, coap, free_port, process, s_server
 from tests.transport.conftest import Probe, Start, needs
 from tests.transport.pki import AS_OF, Pki
 
@@ -66,6 +66,18 @@ def test_libcoap_answers_a_get_under_its_certificate(pki: Pki, start: Start, pro
     assert facts.versions["DTLSv1.2"].answer is YES
     assert (facts.application.status, facts.application.answered.answer) == (205, YES)
     assert (facts.client.state, facts.chain.name_matches.answer) == (ClientAuth.NOT_ASKED, YES)
+
+
+@needs("gnutls-serv")
+def test_gnutls_that_refuses_by_silence_still_names_what_it_takes(pki: Pki, start: Start, probe: Probe) -> None:
+    """It answers no list of which it takes nothing, so its lists stay open; what it takes is asked for first."""
+    number = free_port(socket.SOCK_DGRAM)
+    files = ["--x509certfile", pki.path("ok.chain"), "--x509keyfile", pki.path("ok.key"), "--disable-client-cert"]
+    server = start(process(["gnutls-serv", "-u", "-p", str(number), "--priority", "NORMAL", *files], number, udp=True))
+    offer = probe(server, "dtls", timeout=1.2).suites["DTLSv1.2"]
+    assert "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256" in offer.accepted
+    assert not offer.complete
+    assert Answer.NO not in {fact.answer for fact in offer.classes.values()}
 
 
 @needs("coap-server-openssl")
