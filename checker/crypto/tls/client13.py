@@ -8,6 +8,7 @@ verified; whether its certificate is trusted is judged elsewhere.
 from __future__ import annotations
 
 import hmac
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -56,14 +57,44 @@ class Wanted:
     schemes: tuple[int, ...] = names.MODERN_SCHEMES
 
 
-class Client13:
-    """One handshake. `start` gives the first bytes, `feed` takes the server's and gives the next ones of ours."""
+class OwnClient(ABC):
+    """What our own clients have in common: what came of the handshake, and who takes which content."""
 
-    def __init__(self, wanted: Wanted, random: Callable[[int], bytes]) -> None:
+    def __init__(self) -> None:
         self.session = Session()
         self.completed = False
         self.closed = False
         self.received = bytearray()  # application data
+
+    def _content(self, kind: int, payload: bytes) -> bytes:
+        """Take the content of a record, already opened; return what to send.
+
+        Raises:
+            FormatError: it has no place in a handshake.
+        """
+        if kind == records.ALERT:
+            return self._alert(payload)
+        if kind == records.DATA and self.completed:
+            self.received += payload
+            return b""
+        if kind != records.HANDSHAKE:
+            raise FormatError(f"a record of type {kind} inside the handshake", field="record")
+        return self._handshake(payload)
+
+    @abstractmethod
+    def _alert(self, payload: bytes) -> bytes:
+        """Take an alert."""
+
+    @abstractmethod
+    def _handshake(self, payload: bytes) -> bytes:
+        """Take a part of the handshake, and return what to send."""
+
+
+class Client13(OwnClient):
+    """One handshake. `start` gives the first bytes, `feed` takes the server's and gives the next ones of ours."""
+
+    def __init__(self, wanted: Wanted, random: Callable[[int], bytes]) -> None:
+        super().__init__()
         self._wanted = wanted
         self._random = random
         self._share = Share(wanted.group, random)
@@ -135,13 +166,9 @@ class Client13:
             kind, payload = self._open.open(record)
         elif self._open is not None and kind != records.ALERT:
             raise FormatError("an unprotected record after ServerHello", field="record")
-        if kind == records.ALERT:
-            return self._alert(payload)
-        if kind == records.DATA and self.completed:
-            self.received += payload
-            return b""
-        if kind != records.HANDSHAKE:
-            raise FormatError(f"a record of type {kind} inside the handshake", field="record")
+        return self._content(kind, payload)
+
+    def _handshake(self, payload: bytes) -> bytes:
         return b"".join(self._message(item) for item in self._messages.feed(payload))
 
     def _alert(self, payload: bytes) -> bytes:

@@ -17,6 +17,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20Poly1305
 
 from checker.crypto.tls import messages, names, records
+from checker.crypto.tls.client13 import OwnClient
 from checker.crypto.tls.identity import PreSharedKey
 from checker.crypto.tls.messages import Cursor, Hello
 from checker.crypto.tls.records import Message, Record
@@ -140,14 +141,11 @@ class Wanted:
     suites: tuple[int, ...] = tuple(SUITES)
 
 
-class PskClient:
+class PskClient(OwnClient):
     """One handshake. `start` gives the first bytes, `feed` takes the server's (a datagram at a time) and gives ours."""
 
     def __init__(self, wanted: Wanted, random: Callable[[int], bytes]) -> None:
-        self.session = Session()
-        self.completed = False
-        self.closed = False
-        self.received = bytearray()  # application data
+        super().__init__()
         self._wanted = wanted
         self._random = random
         self._datagram = wanted.datagram
@@ -239,14 +237,7 @@ class PskClient:
         self._opened += 1
         return (self._opened - 1).to_bytes(8)
 
-    def _content(self, kind: int, payload: bytes) -> bytes:
-        if kind == records.ALERT:
-            return self._alert(payload)
-        if kind == records.DATA and self.completed:
-            self.received += payload
-            return b""
-        if kind != records.HANDSHAKE:
-            raise FormatError(f"a record of type {kind} inside the handshake", field="record")
+    def _handshake(self, payload: bytes) -> bytes:
         return b"".join(self._handle(item) for item in self._messages.feed(payload))
 
     def _alert(self, payload: bytes) -> bytes:
