@@ -271,8 +271,8 @@ class _Examination:
             if group is not None:
                 plan = Plan(purpose="another kind of certificate?", group=group, schemes=schemes, alpn=self._alpn)
                 carried = await carry(self._run, plan)
-                if carried.completed:
-                    return carried.session, carried.exchange
+                if carried.completed or carried.alert is not None:  # what it lacks there it lacks in TLS 1.2, too
+                    return (carried.session, carried.exchange) if carried.completed else None
         if survey.speaks("TLSv1.2").answer is Answer.YES:
             return await survey.other_certificate(schemes)
         return None
@@ -282,22 +282,21 @@ class _Examination:
         survey, main = self._found.survey, self._found.main
         if survey is None or main is None or self._run.target.datagram or not (everything or not main.completed):
             return
-        wanted = []
-        if survey.speaks("TLSv1.2").answer is not Answer.NO:
-            wanted.append(survey.ask_raw_key("TLSv1.2"))
-        if survey.speaks("TLSv1.3").answer is not Answer.NO:
-            wanted.append(self._raw_key13(survey))
-        await asyncio.gather(*wanted)
+        newer = survey.speaks("TLSv1.3").answer
+        if newer is not Answer.NO:
+            await self._raw_key13(survey)
+        shown = self._found.raw13 is not None and bool(self._found.raw13.session.certificates)
+        if not shown and survey.speaks("TLSv1.2").answer is not Answer.NO:
+            await survey.ask_raw_key("TLSv1.2")
 
     async def _raw_key13(self, survey: Survey) -> None:
         accepted = map(names.GROUP_NUMBERS.get, survey.group_offer().accepted)
         group = next((item for item in accepted if item in SUPPORTED), names.GROUP_NUMBERS["x25519"])
-        touches = sessions.touch_for(self._run)
         plan = Plan(
             purpose="a whole handshake with a raw public key",
             group=group,
             raw_key=True,
-            touch=touches[0] if touches else None,
+            touch=None if self._found.main is not None and self._found.main.completed else self._touch(),
         )
         self._found.raw13 = await carry(self._run, plan)
 
