@@ -98,13 +98,13 @@ def fill(plain: EndpointFacts, found: Gathered, options: Options) -> EndpointFac
     filled = replace(filled, versions=_also(filled.versions, spoken))
     if best is None:
         return filled
-    session = _shown(best, survey)
+    session = shown_session(best, survey)
     chain, pins = describe(session, plain.server_name, options, best.exchange, found.fetched)
     if session is not best.session and not session.proved and pins.matches.answer is Answer.YES:
         unproved = Fact(answer=Answer.NOT_SHOWN, reason="nothing shows that the server holds the key")
         pins = replace(pins, matches=unproved, matches_leaf=unproved)
     chain = _with_raw_key(chain, found)
-    others = tuple(describe(item, plain.server_name, options, at)[0] for item, at in found.other_chains)
+    others = tuple(describe(item, plain.server_name, options, at, found.fetched)[0] for item, at in found.other_chains)
     application = best.application or filled.application
     filled = replace(filled, chain=chain, other_chains=others, pins=pins, application=application)
     return _with_tickets(filled, best, survey)
@@ -127,7 +127,7 @@ def _with_raw_key(chain: ServerChain, found: Gathered) -> ServerChain:
     return replace(chain, raw_public_key=Fact(answer=Answer.NOT_SHOWN, reason="no whole answer came", exchanges=(at,)))
 
 
-def _shown(best: Carried, survey: Survey) -> Session:
+def shown_session(best: Carried, survey: Survey) -> Session:
     """Return the session whose certificates are shown: a handshake's, a raw public key's, or else a question's.
 
     Up to TLS 1.2 certificates pass in the clear: a server that our library cannot finish with shows its own as well.

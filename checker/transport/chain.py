@@ -162,6 +162,8 @@ class _Judge:
 
     def chain(self, session: Session, name: str, fetched: tuple[RevocationAnswer, ...]) -> ServerChain:
         sent, leaf = self._sent, self._sent[0]
+        mine = {item.facts.sha256 for item in self.path}
+        fetched = tuple(item for item in fetched if item.certificate in mine)
         found = subject_names(leaf)
         staple = self._staple(session)
         revoked, revoked_by = self._revoked(staple, fetched)

@@ -19,7 +19,7 @@ from checker.crypto.tls.session import Session
 from checker.crypto.tls.shares import SUPPORTED
 from checker.model.endpoint import Answer, EndpointFacts, Fact, Reach
 from checker.transport import application, sessions
-from checker.transport._summary import Gathered, fill, served
+from checker.transport._summary import Gathered, fill, served, shown_session
 from checker.transport.ask import Kind, Reply, ask
 from checker.transport.link import LinkError, Run, sequence
 from checker.transport.questions import PLAIN, SHORT, STYLES, Survey, broad
@@ -211,20 +211,22 @@ class _Examination:
 
     async def _revocation(self) -> None:
         """Ask the responders and lists that the certificates name; most paths inside a factory name none."""
-        best, options = self._found.best, self._options
-        if not options.fetch or best is None:
+        best, options, survey = self._found.best, self._options, self._found.survey
+        if not options.fetch or best is None or survey is None:
             return
         valid = self._found.trials.get("valid")
-        theirs = best.session.certificates if not best.session.raw_public_key else ()
+        other = [session for session, _ in self._found.other_chains]
+        shown = [item for item in (shown_session(best, survey), *other) if not item.raw_public_key]
+        theirs = [der for item in shown for der in item.certificates]
         ours = options.identity.certificates if options.identity and valid is not None and valid.completed else ()
         if not any(b"://" in der for der in (*theirs, *ours)):
             return
         from checker.transport import revocation
         from checker.transport.chain import client_links, undecided
 
-        links = undecided(best.session, options) if theirs else ()
+        links = dict.fromkeys(link for session in shown if session.certificates for link in undecided(session, options))
         self._found.fetched, self._found.fetched_client = await asyncio.gather(
-            revocation.ask(self._run, links),
+            revocation.ask(self._run, tuple(links)),
             revocation.ask(self._run, client_links(ours, options), own=True),
         )
 

@@ -379,6 +379,36 @@ def test_the_command_writes_what_it_fetched_and_judges_it_again(
     assert "OCSP http" not in capsys.readouterr().out
 
 
+@needs("openssl")
+def test_a_second_certificate_is_asked_about_too(pki: Pki, start: Start, probe: Probe) -> None:
+    listed: list[bytes] = []
+    number = start(port(latest(listed)))
+    pki.issue("told-rsa", Leaf(key=pki.leaves["rsa2048"].key, more=told_at(lists=(url(number),))))
+    listed.append(pki.list("told-rsa"))
+    second = (
+        "-dcert",
+        pki.path("told-rsa.pem"),
+        "-dkey",
+        pki.path("told-rsa.key"),
+        "-dcert_chain",
+        pki.path("int.pem"),
+    )
+    facts = probe(start(battery.s_server(pki, "ok", *second)), "tls")
+    by_name = {item.sent[0].subject: item for item in (facts.chain, *facts.other_chains)}
+    assert (by_name["CN=told-rsa"].revoked.answer, by_name["CN=told-rsa"].path_valid.answer) == (YES, NO)
+    assert (by_name["CN=ok"].revoked.answer, by_name["CN=ok"].path_valid.answer) == (NOT_ASKED, YES)
+
+
+@needs("openssl")
+def test_a_dtls_servers_certificate_is_asked_about_over_tcp(pki: Pki, start: Start, probe: Probe) -> None:
+    listed: list[bytes] = []
+    number = start(port(latest(listed)))
+    pki.issue("told", Leaf(more=told_at(lists=(url(number),))))
+    listed.append(pki.list("ok"))
+    server = start(battery.s_server(pki, "told", "-dtls1_2"))
+    assert probe(server, "dtls").chain.revoked.answer is NO
+
+
 def test_an_odd_address_does_not_make_a_certificate_damaged(served: Served) -> None:
     assert served(ocsp=("http://[::1/x", "http://h:99999/")).chain.path_valid.answer is YES
 
