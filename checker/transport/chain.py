@@ -71,7 +71,7 @@ def undecided(session: Session, options: Options) -> tuple[Link, ...]:
     except FormatError:
         return ()
     judge = _Judge(sent, verdict, options, 0)
-    links = open_links(judge.path, options.ring)
+    links = open_links(judge.path, options.ring, options.as_of)
     return links[1:] if links and judge.decided(session) and links[0][0] is sent[0] else links
 
 
@@ -87,12 +87,15 @@ def client_links(certificates: Sequence[bytes], options: Options) -> tuple[Link,
         return ()
     if verdict is None or verdict.chain.revoked is not None:
         return ()
-    return open_links(path_below(given[0], verdict, (*given[1:], *ring.intermediates, *ring.anchors)), ring)
+    return open_links(
+        path_below(given[0], verdict, (*given[1:], *ring.intermediates, *ring.anchors)), ring, options.as_of
+    )
 
 
-def open_links(path: Sequence[Certificate], ring: KeyRing) -> tuple[Link, ...]:
-    """Return the links of a path for whose issuers no list was given."""
-    listed = {each.issuer_der for each in ring.crls}
+def open_links(path: Sequence[Certificate], ring: KeyRing, as_of: str) -> tuple[Link, ...]:
+    """Return the links of a path for whose issuers no list was given that still holds."""
+    now = rfc3339(instant(as_of))
+    listed = {each.issuer_der for each in ring.crls if not each.next_update or each.next_update >= now}
     return tuple((item, issuer) for item, issuer in itertools.pairwise(path) if item.issuer_der not in listed)
 
 

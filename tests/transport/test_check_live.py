@@ -17,7 +17,7 @@ from checker.model.assessment import Assessment
 from checker.model.endpoint import Answer, Manner
 from checker.model.terms import Reason, Verdict
 from checker.pipeline import Options, assess
-from tests.transport.battery import free_port, port, responder, silent
+from tests.transport.battery import PSK, free_port, port, responder, silent
 from tests.transport.conftest import Start, needs
 from tests.transport.pki import AS_OF, DAY, Leaf, Pki, told_at
 
@@ -214,3 +214,21 @@ def test_an_expired_credential_of_the_right_authority_may_be_described(described
         (facts,) = described.assess(nginx["mutual"], expired=expired).endpoints
         trial = next(item for item in facts.client.trials if item.credential == "expired")
         assert (trial.accepted.answer, said in trial.accepted.reason) == (Answer.NO, True)
+
+
+def test_a_described_pre_shared_key_is_tried_and_never_shown(described: Described, nginx: Any, mosquitto: Any) -> None:
+    (described.folder / "a.psk").write_text(PSK)
+    (described.folder / "bad.psk").write_text("secretkey")
+    address = f"mqtts://127.0.0.1:{mosquitto['psk']}"
+    good = {"url": address, "psk": {"identity": "ota", "key": "a.psk"}}
+    bad = {"id": "bad", "url": f"mqtts://localhost:{mosquitto['psk']}", "psk": {"identity": "ota", "key": "bad.psk"}}
+    found = described.assess(nginx["both"], more=(good, bad))
+    facts = next(item for item in found.endpoints if item.port == mosquitto["psk"])
+    taken = {item.credential: item.accepted.answer for item in facts.psk_trials if item.version == "TLSv1.2"}
+    assert taken == {"psk": Answer.YES, "psk_other_identity": Answer.NO, "psk_wrong_key": Answer.NO}
+    sessions = [item for item in found.evidence.of("tls_session") if item.values.get("endpoint") == address]
+    assert [item.values.get("version") for item in sessions] == ["TLSv1.2"]
+    (refused,) = [item for item in found.evidence.of("tls_offer") if item.values.get("endpoint") == "bad"]
+    assert "holds no key in hexadecimal" in refused.explanation
+    assert PSK not in repr(found).lower()
+    assert "secretkey" not in repr(found)

@@ -379,6 +379,19 @@ def test_the_command_writes_what_it_fetched_and_judges_it_again(
     assert "OCSP http" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("age", "asked"), [(0, False), (30, True)])
+def test_a_given_list_that_has_ended_does_not_keep_us_from_asking(
+    pki: Pki,
+    start: Start,
+    served: Served,
+    age: int,
+    asked: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    number = start(port(http(pki.list("ok"))))
+    chain = served(lists=(url(number),), crls=[pki.list("ok2", age=age)]).chain
+    assert (chain.revoked.answer, bool(chain.fetched)) == (NO, asked)
+
+
 @needs("openssl")
 def test_a_second_certificate_is_asked_about_too(pki: Pki, start: Start, probe: Probe) -> None:
     listed: list[bytes] = []
