@@ -33,6 +33,7 @@ _NO_CERTIFICATE: Final = frozenset(
     {40, 41, 42, 46, 116}
 )  # alerts to a client that has none (RFC 9846 6.2, RFC 5246 7.4.6)
 _REFUSING: Final = frozenset({*_NO_CERTIFICATE, 20, 43, 44, 45, 48, 49, 51})  # alerts to a client whose own is bad
+_ABOUT_KEYS: Final = frozenset({20, 47, 51, 115})  # alerts to a binder or an identity, which no other fault of ours has
 _REFUSALS_OF_TYPE: Final = frozenset({40, 43, 70})  # alerts to a client that takes raw keys alone (RFC 7250 4.2)
 _REFUSING_KEY: Final = frozenset({20, 21, 40, 47, 49, 51, 115})  # alerts to a key or identity that is not taken
 _WANTS_CERTIFICATE: Final = frozenset({400, 403, 495, 496})  # HTTP; nginx answers 400
@@ -386,22 +387,29 @@ def _with_keys(facts: EndpointFacts, found: Gathered) -> EndpointFacts:
         handshakes=(*facts.handshakes, *(item.facts for item in taken)),
         psk=taken[0].fact if taken else facts.psk,
         psk_identity_hint=facts.psk_identity_hint or next((item.session.psk_hint for item in taken), ""),
-        psk_trials=tuple(_key_trial(version, name, item, taken=bool(taken)) for version, name, item in trials),
+        psk_trials=tuple(_key_trial(version, name, item, found.keys[version]["psk"]) for version, name, item in trials),
         application=next(answered, facts.application),
     )
 
 
-def _key_trial(version: str, name: str, carried: Carried, *, taken: bool) -> CredentialTrial:
-    """Return what one key got. Silence stays not shown, though it is how DTLS treats what does not verify."""
+def _key_trial(version: str, name: str, carried: Carried, right: Carried) -> CredentialTrial:
+    """Return what one key got, beside what the `right` one did.
+
+    Silence stays not shown, though it is how DTLS treats what does not verify. An alert before ServerHello may be about
+    the suites, groups or hash that our own client speaks; only where the right key was taken with the same is it a no.
+    """
     fact, by = Fact(answer=Answer.NOT_SHOWN, reason=carried.reason or "the endpoint says neither yes nor no"), ""
+    compared = right.by_key or carried.session.hello is not None or carried.alert in _ABOUT_KEYS
     if carried.by_key:
         said = carried.application.answered.reason if carried.application is not None else ""
         fact = Fact(answer=Answer.YES, reason=said)
     elif carried.completed:
         fact, by = Fact(answer=Answer.NO, reason="it goes on with its certificate, and without the key"), "tls"
-    elif carried.alert in _REFUSING_KEY and not carried.ours:
+    elif carried.alert in _REFUSING_KEY and not carried.ours and compared:
         fact, by = Fact(answer=Answer.NO, reason=carried.reason), "tls"
-    elif carried.silent and taken and version.startswith("DTLS"):
+    elif carried.alert in _REFUSING_KEY and not carried.ours:
+        fact = replace(fact, reason=f"{carried.reason}, perhaps to the suites that our own client speaks")
+    elif carried.silent and right.by_key and version.startswith("DTLS"):
         fact = replace(fact, reason=f"{fact.reason}; DTLS drops what does not verify, and the right key was answered")
     fact = replace(fact, exchanges=(carried.exchange,))
     return CredentialTrial(credential=name, accepted=fact, refused_by=by, version=version, handshake=carried.facts)

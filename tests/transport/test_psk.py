@@ -32,7 +32,9 @@ def by_version(facts: EndpointFacts, version: str) -> list[Answer]:
 def test_mosquitto_takes_its_key_and_answers_connack(mosquitto: dict[str, int], probe: Probe) -> None:
     facts = probe(mosquitto["psk"], "mqtts", psk=RIGHT, enumerate_all=False)
     assert facts.reach is Reach.PSK_ONLY
-    assert by_version(facts, "TLSv1.2") == [YES, NO, NO]
+    assert by_version(facts, "TLSv1.2") == by_version(facts, "TLSv1.3") == [YES, NO, NO]
+    assert facts.versions["TLSv1.3"].answer is YES  # only with the key: no scanner, and no probe without it, can see it
+    assert probe(mosquitto["psk"], "mqtts", enumerate_all=False).versions["TLSv1.3"].answer is NOT_SHOWN
     assert (facts.application.protocol, facts.application.status, facts.application.answered.answer) == ("mqtt", 0, YES)
     done = next(item for item in facts.handshakes if item.completed.answer is YES)
     assert (done.version, done.carried_by) == ("TLSv1.2", "otaudit")
@@ -62,6 +64,23 @@ def test_s_server_with_a_key(
     facts = probe(server, "tls", psk=RIGHT, enumerate_all=False)
     assert by_version(facts, version) == expected
     assert (facts.reach, facts.versions[version].answer, facts.psk.answer) == (Reach.PSK_ONLY, YES, YES)
+
+
+@needs("openssl")
+@pytest.mark.parametrize(
+    ("options", "version"),
+    [
+        (("-tls1_2", "-cipher", "PSK-AES128-CBC-SHA256"), "TLSv1.2"),
+        (("-tls1_3", "-groups", "brainpoolP256r1"), "TLSv1.3"),
+    ],
+)
+def test_a_server_whose_suites_we_lack_does_not_refuse_the_key(
+    pki: Pki, start: Start, probe: Probe, options: tuple[str, ...], version: str
+) -> None:
+    server = start(s_server(pki, "", "-nocert", "-psk", PSK, "-psk_identity", "ota", *options))
+    facts = probe(server, "tls", psk=RIGHT, enumerate_all=False)
+    assert trials(facts) == {(version, "psk"): NOT_SHOWN}
+    assert "perhaps to the suites that our own client speaks" in facts.psk_trials[0].accepted.reason
 
 
 @needs("openssl")
