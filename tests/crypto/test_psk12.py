@@ -109,7 +109,13 @@ def test_a_dtls_flight_is_sent_again_under_new_numbers() -> None:
 
 
 KINDS = st.sampled_from([1, 2, 3, 4, 11, 12, 14, 16, 20])
-BODIES = st.one_of(st.just(server_hello()), st.just(server_hello(0xD001)), st.just(b""), st.binary(max_size=80))
+BODIES = st.one_of(
+    st.just(server_hello()),
+    st.just(server_hello(0xD001)),
+    st.just(server_hello(0x00AE)),
+    st.just(b""),
+    st.binary(max_size=80),
+)
 
 
 @settings(max_examples=300, deadline=None)

@@ -53,6 +53,16 @@ def test_mosquitto_takes_its_key_and_answers_connack(mosquitto: dict[str, int], 
         (("-tls1_2", "-cipher", "PSK-AES256-GCM-SHA384"), "TLSv1.2", [YES, YES, NO]),
         (("-tls1_2", "-cipher", "PSK-CHACHA20-POLY1305"), "TLSv1.2", [YES, YES, NO]),
         (("-tls1_2", "-cipher", "ECDHE-PSK-CHACHA20-POLY1305"), "TLSv1.2", [YES, YES, NO]),
+        *(
+            (("-tls1_2", "-cipher", f"{cipher}:@SECLEVEL=0"), "TLSv1.2", [YES, YES, NO])
+            for cipher in (
+                "PSK-AES128-CBC-SHA256",
+                "PSK-AES256-CBC-SHA384",
+                "PSK-AES256-CBC-SHA",
+                "ECDHE-PSK-AES128-CBC-SHA",
+            )
+        ),
+        (("-tls1_2", "-cipher", "PSK-AES128-CBC-SHA256", "-no_etm"), "TLSv1.2", [YES, YES, NO]),
         (("-tls1_3",), "TLSv1.3", [YES, NO, NO]),
         (("-tls1_3", "-groups", "P-384"), "TLSv1.3", [YES, NO, NO]),
     ],
@@ -70,7 +80,7 @@ def test_s_server_with_a_key(
 @pytest.mark.parametrize(
     ("options", "version"),
     [
-        (("-tls1_2", "-cipher", "PSK-AES128-CBC-SHA256"), "TLSv1.2"),
+        (("-tls1_2", "-cipher", "DHE-PSK-AES128-GCM-SHA256"), "TLSv1.2"),
         (("-tls1_3", "-groups", "brainpoolP256r1"), "TLSv1.3"),
     ],
 )

@@ -1,19 +1,21 @@
 """A small TLS 1.2 and DTLS 1.2 client for pre-shared keys, bytes in and bytes out (RFC 4279, 5487, 5489, 6655, 7905).
 
-pyOpenSSL's public interface has no pre-shared keys, and no other library in reach offers them to a client. Only AEAD
-suites are spoken. The server's Finished is verified: whoever sends it holds the same key.
+pyOpenSSL's public interface has no pre-shared keys, and no other library in reach offers them to a client. AEAD suites
+are offered first, then CBC. The server's Finished is verified: whoever sends it holds the same key.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20Poly1305
 
 from checker.crypto.tls import messages, names, records
@@ -28,6 +30,7 @@ from checker.errors import DecryptionError, FormatError
 DTLS12: Final = 0xFEFD
 _CLIENT_KEY_EXCHANGE: Final = 16
 _MASTER: Final = 48  # bytes (RFC 5246 8.1)
+_BLOCK: Final = 16  # bytes of AES
 _VERIFY: Final = 12  # bytes of verify_data (RFC 5246 7.4.9)
 _GROUPS: Final = (0x001D, 0x0017, 0x0018)  # for ECDHE_PSK
 _KEPT_LATE: Final = 16  # protected records that may come before their keys (DTLS has no order)
@@ -43,17 +46,28 @@ _NEXT: Final = {  # which message may follow which (RFC 4279 2)
 
 @dataclass(frozen=True)
 class Suite:
-    """One suite: its hash, its key size in bytes, its AEAD, and whether its nonce travels with each record."""
+    """One suite: its hash, its key size in bytes, its AEAD, and whether its nonce travels with each record.
+
+    A CBC suite has the hash of its HMAC, `mac`, in place of an AEAD.
+    """
 
     hash: str
     key_size: int
-    aead: Callable[[bytes], Any]
+    aead: Callable[[bytes], Any] = AESGCM
     explicit: bool = True  # RFC 5288 3: four secret bytes and eight that are sent; ChaCha20 has twelve (RFC 7905 2)
+    mac: str = ""
 
     @property
     def iv_size(self) -> int:
         """Return how many bytes of nonce come from the key block."""
+        if self.mac:
+            return 0
         return 4 if self.explicit else 12
+
+    @property
+    def mac_size(self) -> int:
+        """Return the size of a MAC key in bytes, 0 for an AEAD."""
+        return hashlib.new(self.mac).digest_size if self.mac else 0
 
 
 def _ccm8(key: bytes) -> AESCCM:
@@ -75,6 +89,14 @@ SUITES: Final[Mapping[int, Suite]] = MappingProxyType(
         0xD005: Suite("sha256", 16, AESCCM),
         0xD003: Suite("sha256", 16, _ccm8),
         0xCCAC: _CHACHA,
+        0x00AE: Suite("sha256", 16, mac="sha256"),
+        0x00AF: Suite("sha384", 32, mac="sha384"),
+        0xC037: Suite("sha256", 16, mac="sha256"),
+        0xC038: Suite("sha384", 32, mac="sha384"),
+        0x008C: Suite("sha256", 16, mac="sha1"),
+        0x008D: Suite("sha256", 32, mac="sha1"),
+        0xC035: Suite("sha256", 16, mac="sha1"),
+        0xC036: Suite("sha256", 32, mac="sha1"),
     }
 )
 
@@ -130,6 +152,61 @@ class Protection:
         return found
 
 
+class CbcProtection:
+    """The same for CBC (RFC 5246 6.2.3.2): the MAC inside what is encrypted, or over it (RFC 7366)."""
+
+    def __init__(self, mac: tuple[str, bytes], key: bytes, random: Callable[[int], bytes], *, over: bool) -> None:
+        self._digest, self._mac_key = mac
+        self._size = hashlib.new(self._digest).digest_size
+        self._key = key
+        self._random = random
+        self._over = over
+
+    def _mac(self, head: bytes, data: bytes) -> bytes:
+        return hmac.digest(self._mac_key, head + len(data).to_bytes(2) + data, self._digest)
+
+    def _cipher(self, iv: bytes) -> Cipher[modes.CBC]:
+        return Cipher(algorithms.AES(self._key), modes.CBC(iv))
+
+    def seal(self, kind: int, payload: bytes, version: int, number: bytes) -> bytes:
+        """Return the protected payload of a record."""
+        head = number + bytes([kind]) + version.to_bytes(2)
+        plain = payload if self._over else payload + self._mac(head, payload)
+        fill = _BLOCK - 1 - len(plain) % _BLOCK
+        iv = self._random(_BLOCK)
+        encryptor = self._cipher(iv).encryptor()
+        sealed = iv + encryptor.update(plain + bytes([fill]) * (fill + 1)) + encryptor.finalize()
+        return sealed + self._mac(head, sealed) if self._over else sealed
+
+    def open(self, record: Record, number: bytes) -> bytes:
+        """Return the content of a protected record.
+
+        Raises:
+            DecryptionError: its MAC or its padding does not verify.
+        """
+        head, data = number + bytes([record.kind]) + record.version.to_bytes(2), record.payload
+        if self._over:
+            data, tag = data[: -self._size], data[-self._size :]
+            _equal(tag, self._mac(head, data))
+        if len(data) < 2 * _BLOCK or len(data) % _BLOCK:
+            raise DecryptionError("a protected record has no whole blocks")
+        decryptor = self._cipher(data[:_BLOCK]).decryptor()
+        plain = decryptor.update(data[_BLOCK:]) + decryptor.finalize()
+        fill = plain[-1]
+        content, padding = plain[: -fill - 1], plain[-fill - 1 :]
+        _equal(padding, bytes([fill]) * (fill + 1))
+        if self._over:
+            return content
+        content, tag = content[: -self._size], content[-self._size :]
+        _equal(tag, self._mac(head, content))
+        return content
+
+
+def _equal(one: bytes, other: bytes) -> None:
+    if not hmac.compare_digest(one, other):
+        raise DecryptionError("a protected record does not verify under the handshake's keys")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
     """What to ask for: the key with its identity, and what the hello says beside it."""
@@ -171,8 +248,8 @@ class PskClient(OwnClient):
         self._share: tuple[int, bytes] | None = None
         self._suite = SUITES[0x00A8]
         self._master = b""
-        self._seal: Protection | None = None
-        self._open: Protection | None = None
+        self._seal: Protection | CbcProtection | None = None
+        self._open: Protection | CbcProtection | None = None
 
     def start(self) -> bytes:
         """Return the ClientHello."""
@@ -312,11 +389,15 @@ class PskClient(OwnClient):
             self._master = prf(digest, secret, b"extended master secret", seed, _MASTER)
         else:
             self._master = prf(digest, secret, b"master secret", self._hello.random + hello.random, _MASTER)
-        size, iv = suite.key_size, suite.iv_size
-        block = prf(digest, self._master, b"key expansion", hello.random + self._hello.random, 2 * (size + iv))
-        keys, ivs = block[: 2 * size], block[2 * size :]
-        self._seal = Protection(suite, keys[:size], ivs[:iv])
-        self._open = Protection(suite, keys[size:], ivs[iv:])
+        sizes = [size for size in (suite.mac_size, suite.key_size, suite.iv_size) for _ in "cs"]
+        block = prf(digest, self._master, b"key expansion", hello.random + self._hello.random, sum(sizes))
+        parts = [block[at - size : at] for at, size in zip(itertools.accumulate(sizes), sizes, strict=True)]
+        if suite.mac:  # of each kind the client's part comes first (RFC 5246 6.3)
+            over = messages.ETM in hello.extensions
+            self._seal = CbcProtection((suite.mac, parts[0]), parts[2], self._random, over=over)
+            self._open = CbcProtection((suite.mac, parts[1]), parts[3], self._random, over=over)
+        else:
+            self._seal, self._open = Protection(suite, parts[2], parts[4]), Protection(suite, parts[3], parts[5])
 
     def _verify_data(self, label: bytes, transcript: bytes) -> bytes:
         digest = self._suite.hash
