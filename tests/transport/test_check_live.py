@@ -232,3 +232,18 @@ def test_a_described_pre_shared_key_is_tried_and_never_shown(described: Describe
     assert "holds no key in hexadecimal" in refused.explanation
     assert PSK not in repr(found).lower()
     assert "secretkey" not in repr(found)
+
+
+def test_the_probe_command_takes_an_expired_credential(
+    described: Described, nginx: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = described.pki.issue("old-device", Leaf(start=-60 * DAY, end=-DAY, usage=described.pki.client_auth))
+    (tmp_path / "old.pem").write_bytes(old.chain)
+    (tmp_path / "old.key").write_bytes(old.key_pem)
+    words = ["probe", f"https://localhost:{nginx['mutual']}/", "--trust", str(tmp_path / "root.pem"), "--as-of", AS_OF]
+    words += ["--client-cert", str(tmp_path / "device.pem"), "--client-key", str(tmp_path / "device.key")]
+    run([*words, "--expired-client-cert", str(tmp_path / "old.pem"), "--expired-client-key", str(tmp_path / "old.key")])
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "credential expired refused by application: HTTP 400; it was given, of the authority CN=int" in shown
+    assert run([*words, "--expired-client-cert", str(tmp_path / "old.pem")]) == 2
+    assert "belong together" in capsys.readouterr().err
