@@ -54,7 +54,8 @@ def probe(  # noqa: PLR0913 - one parameter per option of the command line
         list[str] | None, typer.Option(metavar="NAME", help="Hold the endpoint against a profile: `list profiles`.")
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Name every accepted suite, group and scheme, not only offenders.")
+        bool,
+        typer.Option("--all", help="Name every accepted suite, group, scheme and kind of key, not only offenders."),
     ] = False,
     gentle: Annotated[
         bool, typer.Option("--gentle", help="At most two connections at once: for small devices.")

@@ -423,5 +423,7 @@ def _with_psk(facts: EndpointFacts, survey: Survey) -> EndpointFacts:
             fact, later = found.answer(found.members), survey.speaks("TLSv1.3")
             if fact.answer is Answer.NO and not survey.run.target.datagram and later.answer is Answer.NOT_SHOWN:
                 fact = replace(fact, answer=Answer.NOT_SHOWN, reason=f"TLSv1.3: {later.reason}")
+            elif fact.answer is Answer.NO and not survey.run.target.datagram and later.answer is Answer.YES:
+                fact = replace(fact, reason=f"{fact.reason} in TLS 1.2; in TLS 1.3 only a key itself can show it")
             return replace(facts, psk=fact, psk_identity_hint=next(hints, ""))
     return facts
