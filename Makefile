@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 # System packages that the tests use for real; a test whose tool is missing is skipped aloud.
-PACKAGES := cabextract chromium cpio cryptsetup-bin default-jre-headless device-tree-compiler faketime gcab gnupg jcat \
+PACKAGES := cabextract chromium cpio cryptsetup-bin default-jre-headless device-tree-compiler faketime gcab gnupg gnutls-bin jcat \
             libcoap3-bin mender-artifact minisign mosquitto mosquitto-clients nginx-light openssl rauc signapk \
             signify-openbsd squashfs-tools sslscan swtpm swupdate tpm2-tools u-boot-tools zip
 

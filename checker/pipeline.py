@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from checker import __version__
@@ -14,6 +14,7 @@ from checker.description.load import load
 from checker.description.model import Description
 from checker.io.files import Files
 from checker.model.assessment import Assessment, Identity
+from checker.model.endpoint import Manner
 from checker.model.terms import Reading, Severity, Step, Tier
 from checker.probes._attestations import attest
 from checker.probes._run import examine, keyring, open_artifacts, read_examined
@@ -39,6 +40,7 @@ class Options:
     rules: Path | None = None
     allow_outside: bool = False
     live: bool = False  # connections to the description's endpoints are allowed
+    manner: Manner = field(default_factory=Manner)  # how they are asked
     endpoint_record: bytes | None = None  # of an earlier `otaudit probe`, in place of connections
     active: bool = False  # the description's verifiers may be run
     trial_seconds: float = 30  # that one process of them may take
@@ -87,7 +89,7 @@ def assess(update: Path, options: Options) -> Assessment:
 def _examined(description: Description, files: Files, options: Options) -> tuple[Examined, ...]:
     if options.endpoint_record is not None:
         return read_examined(description, options.endpoint_record)
-    return examine(description, files, options.as_of) if options.live else ()
+    return examine(description, files, options.as_of, options.manner) if options.live else ()
 
 
 def _inputs(description: Description, options: Options) -> Inputs:

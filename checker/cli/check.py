@@ -47,6 +47,18 @@ def check(  # noqa: PLR0913 - one parameter per option of the command line
     live: Annotated[
         bool, typer.Option("--live", help="Connect to the endpoints of the description and look at what they offer.")
     ] = False,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.1, help="With --live: how long one connection may take.")
+    ] = 3.0,
+    gentle: Annotated[
+        bool, typer.Option("--gentle", help="With --live: at most two connections at once to an endpoint.")
+    ] = False,
+    rate: Annotated[
+        float, typer.Option(metavar="N", min=0, help="With --live: at most N connections per second to an endpoint.")
+    ] = 0.0,
+    fetch: Annotated[
+        bool, typer.Option("--fetch/--no-fetch", help="With --live: fetch OCSP answers and revocation lists.")
+    ] = True,
     endpoint_record: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Take what `probe -o FILE.json` recorded in place of connections."),
@@ -69,6 +81,7 @@ def check(  # noqa: PLR0913 - one parameter per option of the command line
     from checker.assessment.gate import exit_status
     from checker.cli._output import destinations, write_all
     from checker.cli._time import evaluation_time
+    from checker.model.endpoint import Manner
     from checker.pipeline import Options, assess
 
     places = destinations(output or ())
@@ -82,6 +95,7 @@ def check(  # noqa: PLR0913 - one parameter per option of the command line
         rules=rules,
         allow_outside=allow_outside,
         live=live,
+        manner=Manner(timeout=timeout, gentle=gentle, rate=rate, fetch=fetch),
         endpoint_record=_record(endpoint_record, live=live),
         active=active,
         trial_seconds=trial_timeout,

@@ -14,7 +14,7 @@ from checker.model.terms import Verdict
 
 if TYPE_CHECKING:
     from checker.crypto.keyring import KeyRing
-    from checker.crypto.tls.identity import ClientIdentity
+    from checker.crypto.tls.identity import ClientIdentity, PreSharedKey
     from checker.model.endpoint import EndpointFacts
     from checker.model.requirement import RuleSet
     from checker.report._tree import Node
@@ -40,17 +40,34 @@ def probe(  # noqa: PLR0913 - one parameter per option of the command line
     ] = None,
     client_cert: Annotated[Path | None, typer.Option(help="A client's certificate with its chain, PEM.")] = None,
     client_key: Annotated[Path | None, typer.Option(help="Its private key, PEM. It is never shown.")] = None,
+    expired_client_cert: Annotated[
+        Path | None, typer.Option(help="An expired certificate of the same authority with its chain, PEM.")
+    ] = None,
+    expired_client_key: Annotated[Path | None, typer.Option(help="Its private key, PEM. It is never shown.")] = None,
+    psk_identity: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The identity of a pre-shared key; it is sent in the clear.")
+    ] = None,
+    psk_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The pre-shared key, in hexadecimal. It is never shown.")
+    ] = None,
     profile: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Hold the endpoint against a profile: `list profiles`.")
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Name every accepted suite, group and scheme, not only offenders.")
+        bool,
+        typer.Option("--all", help="Name every accepted suite, group, scheme and kind of key, not only offenders."),
     ] = False,
     gentle: Annotated[
         bool, typer.Option("--gentle", help="At most two connections at once: for small devices.")
     ] = False,
-    rate: Annotated[float, typer.Option(metavar="N", help="At most N connections per second; 0 for no limit.")] = 0.0,
-    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long one connection may take.")] = 3.0,
+    rate: Annotated[
+        float, typer.Option(metavar="N", min=0, help="At most N connections per second; 0 for no limit.")
+    ] = 0.0,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="How long one connection may take.")] = 3.0,
+    fetch: Annotated[
+        bool,
+        typer.Option("--fetch/--no-fetch", help="Fetch OCSP answers and revocation lists, where certificates say."),
+    ] = True,
     record: Annotated[
         Path | None,
         typer.Option("--from", metavar="FILE", help="Connect to nothing: judge an earlier -o FILE.json."),
@@ -75,13 +92,16 @@ def probe(  # noqa: PLR0913 - one parameter per option of the command line
     options = Options(
         as_of=evaluation_time(as_of),
         ring=_ring(trust or (), crl or ()),
-        identity=_identity(client_cert, client_key),
+        identity=_identity(client_cert, client_key, "client"),
+        credentials=_credentials(expired_client_cert, expired_client_key),
+        psk=_psk(psk_identity, psk_file),
         pins=tuple(pin or ()),
         alpn=tuple(alpn or ()),
         timeout=timeout,
         gentle=gentle,
         rate=rate,
         enumerate_all=everything or bool(profile),
+        fetch=fetch,
     )
     found = _examine(targets, options) if record is None else _recorded(record)
     pages = {path: _page(found, path) for path in output or ()}
@@ -127,15 +147,31 @@ def _ring(anchors: Sequence[Path], crls: Sequence[Path]) -> KeyRing:
     return ring((), anchors, crls, ())
 
 
-def _identity(certificate: Path | None, key: Path | None) -> ClientIdentity | None:
+def _identity(certificate: Path | None, key: Path | None, which: str) -> ClientIdentity | None:
     from checker.cli._keys import content
     from checker.crypto.tls.identity import read_identity
 
     if certificate is None and key is None:
         return None
     if certificate is None or key is None:
-        raise UsageError("--client-cert and --client-key belong together")
+        raise UsageError(f"--{which}-cert and --{which}-key belong together")
     return read_identity(content(certificate), content(key), certificate.name)
+
+
+def _credentials(certificate: Path | None, key: Path | None) -> dict[str, ClientIdentity]:
+    expired = _identity(certificate, key, "expired-client")
+    return {} if expired is None else {"expired": expired}
+
+
+def _psk(identity: str | None, path: Path | None) -> PreSharedKey | None:
+    from checker.cli._keys import content
+    from checker.crypto.tls.identity import read_psk
+
+    if identity is None and path is None:
+        return None
+    if identity is None or path is None:
+        raise UsageError("--psk-identity and --psk-file belong together")
+    return read_psk(content(path), identity, path.name)
 
 
 def _page(found: Sequence[EndpointFacts], path: str) -> bytes:

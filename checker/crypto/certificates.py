@@ -13,7 +13,7 @@ from checker.crypto import _asn1
 from checker.crypto.algorithms import by_oid, signature_by_oid
 from checker.crypto.keys import PublicKey, from_spki
 from checker.crypto.schemes import INNER_HASH, Scheme
-from checker.errors import FormatError, UnsupportedAlgorithmError
+from checker.errors import CryptoError, FormatError, UnsupportedAlgorithmError
 from checker.model.keys import CertificateFacts
 
 PSS_OID: Final = "1.2.840.113549.1.1.10"
@@ -130,7 +130,7 @@ def _facts(parsed: Any, der: bytes, key: PublicKey) -> CertificateFacts:  # noqa
         key_usage=() if usage is None else tuple(sorted(_USAGES[item] for item in usage.native)),
         extended_key_usage=() if purposes is None else _purpose_names(purposes),
         crl_urls=_urls(parsed.crl_distribution_points_value),
-        ocsp_urls=tuple(str(url) for url in parsed.ocsp_urls),
+        ocsp_urls=_responders(parsed.authority_information_access_value),
     )
 
 
@@ -151,8 +151,18 @@ def _urls(points: Any) -> tuple[str, ...]:  # noqa: ANN401 - asn1crypto is untyp
     for point in points:
         names = point["distribution_point"]
         if names.name == "full_name":
-            found += [str(item.native) for item in names.chosen if item.name == "uniform_resource_identifier"]
+            found += [address(item) for item in names.chosen if item.name == "uniform_resource_identifier"]
     return tuple(found)
+
+
+def _responders(access: Any) -> tuple[str, ...]:  # noqa: ANN401 - asn1crypto is untyped
+    found = [item["access_location"] for item in access or () if item["access_method"].native == "ocsp"]
+    return tuple(address(item) for item in found if item.name == "uniform_resource_identifier")
+
+
+def address(name: Any) -> str:  # noqa: ANN401 - asn1crypto is untyped
+    """Return the address of a GeneralName as it stands there: asn1crypto rewrites it, and refuses odd ones."""
+    return bytes(name.chosen.contents).decode("ascii", "backslashreplace")
 
 
 def _text(name: Any) -> str:  # noqa: ANN401 - asn1crypto is untyped
@@ -224,6 +234,19 @@ def _pss(params: bytes, oid: str) -> Scheme:
         salt_length=salt,
         oid=oid,
     )
+
+
+def signature_holds(key: PublicKey, identifier: bytes, message: bytes, signature: bytes) -> bool:
+    """Return whether a key made a signature by the scheme of a DER AlgorithmIdentifier. Never raises."""
+    from checker.crypto.signatures import verify_message  # every scheme there is: for what OpenSSL did not judge
+
+    try:
+        scheme = scheme_of(identifier)
+        salt, mask = scheme.salt_length, scheme.mgf_hash
+        verify_message(key, scheme.algorithm, scheme.hash, message, signature, salt_length=salt, mgf_hash=mask)
+    except (CryptoError, FormatError):
+        return False
+    return True
 
 
 def _scheme_or_oid(identifier: bytes) -> Scheme:

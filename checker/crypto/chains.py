@@ -43,7 +43,7 @@ _NO_PATH: Final = frozenset({2, 18, 19, 20, 21, 27, 28})
 _REVOKED: Final = 23
 _NO_CRL: Final = 3
 _NO_CHECK_TIME: Final = 0x200000  # X509_V_FLAG_NO_CHECK_TIME: pyOpenSSL has no name for it
-_LOAD_ERRORS: Final = (crypto.Error, ValueError, TypeError, OverflowError)
+_LOAD_ERRORS: Final = (crypto.Error, ValueError, TypeError, OverflowError, x509.InvalidVersion)
 _SIGNING: Final = frozenset({"digitalSignature", "nonRepudiation"})
 _ANY: Final = "anyExtendedKeyUsage"
 # What is accepted where the user named no purposes: for signed updates also emailProtection, which is what OpenSSL's

@@ -217,7 +217,8 @@ def endpoints(at: Cursor) -> tuple[Endpoint, ...]:
 
 
 def _endpoint(at: Cursor) -> Endpoint:
-    identity = at.get("client_identity")
+    identity, psk = at.get("client_identity"), at.get("psk")
+    expired = None if identity is None else identity.get("expired")
     return Endpoint(
         id=at.text("id", at.text("url")),
         url=at.text("url"),
@@ -225,6 +226,13 @@ def _endpoint(at: Cursor) -> Endpoint:
         step=Step(at.text("step", Step.RECEIVE)),
         client_certificate=None if identity is None else identity.file_at("cert"),
         client_key=None if identity is None else identity.file_at("key"),
+        expired_certificate=None if expired is None else expired.file_at("cert"),
+        expired_key=None if expired is None else expired.file_at("key"),
+        psk_identity="" if psk is None else psk.text("identity"),
+        psk_key=None if psk is None else psk.file_at("key"),
+        timeout=at.integer("timeout"),
+        gentle=at.truth("gentle") if "gentle" in at else None,
+        rate=at.integer("rate"),
     )
 
 

@@ -214,6 +214,13 @@ class Endpoint:
     step: Step = Step.RECEIVE
     client_certificate: FileRef | None = None
     client_key: FileRef | None = None
+    expired_certificate: FileRef | None = None  # of the right authority, for the trial that it is refused
+    expired_key: FileRef | None = None
+    psk_identity: str = ""
+    psk_key: FileRef | None = None
+    timeout: int | None = None  # seconds; None: as the command line says
+    gentle: bool | None = None
+    rate: int | None = None  # connections per second
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,20 @@ TLS_VERSIONS: Final = ("SSLv3", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 DTLS_VERSIONS: Final = ("DTLSv1.0", "DTLSv1.2")  # DTLS 1.3: no stack in reach speaks it, so it is never asked
 
 
+@value
+class Manner:
+    """How endpoints may be asked: what the user allows, or says of one endpoint. Times are in seconds.
+
+    `gentle` is for small devices (at most two connections at once), `rate` connections per second at most (0: no
+    limit), `fetch` whether OCSP answers and revocation lists may be fetched from where certificates say.
+    """
+
+    timeout: float = 3.0
+    gentle: bool = False
+    rate: float = 0.0
+    fetch: bool = True
+
+
 class Answer(StrEnum):
     """The four answers (tls.md 0.5). Silence is never `no`; a question that was left out is never `not shown`."""
 
@@ -122,12 +136,34 @@ class Handshake:
 class Staple:
     """A stapled OCSP response for the leaf (RFC 6960), `verified` by the issuer's key or by its delegate."""
 
-    status: str = ""  # good, revoked, unknown, or the response's own error status
+    status: str = ""  # good, revoked, on_hold, unknown, or the response's own error status
+    this_update: str = ""
+    next_update: str = ""
+    revoked_at: str = ""
+    verified: Fact = NOT_ASKED
+    current: Fact = NOT_ASKED
+    about_leaf: Fact = NOT_ASKED
+
+
+@value
+class RevocationAnswer:
+    """What a responder (RFC 6960) or list (RFC 5280 5) that was fetched says of one certificate of a path.
+
+    `revoked` decides only where the answer is authentic, current and about this certificate; it is not shown elsewhere.
+    """
+
+    certificate: str  # SHA-256 of its DER
+    subject: str
+    kind: str  # ocsp, crl
+    url: str
+    status: str = ""  # good, revoked, unknown, on_hold, or the response's own error status
     this_update: str = ""
     next_update: str = ""
     verified: Fact = NOT_ASKED
     current: Fact = NOT_ASKED
-    about_leaf: Fact = NOT_ASKED
+    about: Fact = NOT_ASKED
+    revoked: Fact = NOT_ASKED
+    sha256: str = ""  # of the answer as it came
 
 
 @value
@@ -164,8 +200,9 @@ class ServerChain:
     server_auth: Fact = NOT_ASKED  # extended key usage allows a TLS server
     weak_hash: Fact = NOT_ASKED  # MD5 or SHA-1 under a signature of the chain, self-signed anchors left out
     weakest_bits: int | None = None  # security strength of the weakest key
-    revoked: Fact = NOT_ASKED
-    revoked_by: str = ""  # staple, crl
+    revoked: Fact = NOT_ASKED  # the leaf, or a certificate above it
+    revoked_by: str = ""  # staple, ocsp, crl
+    fetched: tuple[RevocationAnswer, ...] = ()  # over the network, from where the path's certificates say
     stapled: Fact = NOT_ASKED
     staple: Staple | None = None
     raw_public_key: Fact = NOT_ASKED  # RFC 7250
@@ -186,9 +223,10 @@ class ClientAuth(StrEnum):
 class CredentialTrial:
     """One client credential, and whether it was served. `accepted` is yes only where the application answered."""
 
-    credential: str  # none, valid, foreign_ca, expired, self_signed
+    credential: str  # none, valid, foreign_ca, expired, self_signed; psk, psk_wrong_key, psk_other_identity
     accepted: Fact
     refused_by: str = ""  # tls (alert named in the reason) or application
+    version: str = ""  # that was asked for, where a key was tried in several
     handshake: Handshake | None = None
 
 
@@ -201,6 +239,7 @@ class ClientAuthentication:
     authority_names: tuple[str, ...] = ()  # of the CertificateRequest
     signature_schemes: tuple[str, ...] = ()
     trials: tuple[CredentialTrial, ...] = ()
+    fetched: tuple[RevocationAnswer, ...] = ()  # about the path of the client identity that was given
 
 
 @value
@@ -241,6 +280,7 @@ class EndpointFacts:
     offenders: tuple[Offender, ...] = ()
     handshakes: tuple[Handshake, ...] = ()
     chain: ServerChain = field(default_factory=ServerChain)
+    other_chains: tuple[ServerChain, ...] = ()  # of certificates with other kinds of key, for clients that want those
     pins: Pins = field(default_factory=Pins)
     client: ClientAuthentication = field(default_factory=ClientAuthentication)
     fresh_challenge: Fact = NOT_ASKED  # server randoms and key shares differ from connection to connection
@@ -257,6 +297,7 @@ class EndpointFacts:
     downgrade_sentinel: Fact = NOT_ASKED  # RFC 9846 4.1.3
     psk: Fact = NOT_ASKED
     psk_identity_hint: str = ""
+    psk_trials: tuple[CredentialTrial, ...] = ()  # where a key was given; accepted: the handshake was carried through
     application: Application = field(default_factory=Application)
     plaintext_twin: Fact = NOT_ASKED  # the same service without TLS at its usual port
     plaintext_twin_port: int | None = None

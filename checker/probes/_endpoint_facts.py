@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import datetime as dt
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -103,24 +105,37 @@ def completed(facts: EndpointFacts) -> Handshake | None:
 
 def session(facts: EndpointFacts, handshake: Handshake) -> dict[str, Value]:
     """Return the values of a `tls_session` record."""
-    chain, pins = facts.chain, facts.pins
+    chain, pins, every = facts.chain, facts.pins, (facts.chain, *facts.other_chains)
+    bits = [item.weakest_bits for item in every if item.weakest_bits is not None]
     return {
         "version": handshake.version or None,
         "group": handshake.group or None,
         "suite": handshake.suite or None,
-        "name_matches": chain.name_matches.known,
-        "chain_valid": chain.path_valid.known,
-        "within_validity": chain.within_validity.known,
-        "weakest_bits": chain.weakest_bits,
-        "weak_hash": chain.weak_hash.known,
+        "name_matches": _each(item.name_matches for item in every),
+        "chain_valid": _each(item.path_valid for item in every),
+        "within_validity": _each(item.within_validity for item in every),
+        "weakest_bits": min(bits) if len(bits) == len(every) else None,
+        "weak_hash": _any(item.weak_hash for item in every),
         "pin_declared": bool(pins.declared),
         "pin_matches": pins.matches.known,
         "backup_pin": pins.backup.known,
         "chain_length": len(chain.sent) or None,
         "anchor_sent": chain.anchor_sent.known,
         "stapled": chain.stapled.known,
-        "revoked": chain.revoked.known,
+        "revoked": _any(item.revoked for item in every),
     }
+
+
+def _each(answers: Iterable[Fact]) -> bool | None:
+    """Return whether each is a yes: a client may be shown any of the server's certificates."""
+    known = [fact.known for fact in answers]
+    return False if False in known else (None if None in known else True)
+
+
+def _any(answers: Iterable[Fact]) -> bool | None:
+    """Return whether some is a yes, where that is known of each."""
+    known = [fact.known for fact in answers]
+    return True if True in known else (None if None in known else False)
 
 
 def trial(facts: EndpointFacts, item: CredentialTrial) -> dict[str, Value]:
@@ -163,9 +178,13 @@ def _time(text: str) -> dt.datetime | None:
 
 def server_keys(examined: Iterable[Examined]) -> frozenset[str]:
     """Return the SHA-256 of the SubjectPublicKeyInfo of every server key that endpoints showed: leaves only."""
-    return frozenset(key for item in examined if item.facts and (key := leaf_key(item.facts)))
+    return frozenset(key for item in examined if item.facts for key in leaf_keys(item.facts))
 
 
-def leaf_key(facts: EndpointFacts) -> str:
-    """Return the id of an endpoint's own key, or nothing where it showed no certificate."""
-    return facts.chain.sent[0].key.id if facts.chain.sent else ""
+def leaf_keys(facts: EndpointFacts) -> tuple[str, ...]:
+    """Return the ids of an endpoint's own keys: of each kind of certificate that it showed, and of a raw one."""
+    found = [item.sent[0].key.id for item in (facts.chain, *facts.other_chains) if item.sent]
+    pin = facts.chain.raw_public_key_pin.removeprefix("sha256/")
+    with contextlib.suppress(ValueError):
+        found.append(base64.b64decode(pin, validate=True).hex())
+    return tuple(dict.fromkeys(key for key in found if key))

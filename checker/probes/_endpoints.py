@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from checker.crypto.keyring import KeyRing
-from checker.crypto.tls.identity import ClientIdentity, read_identity
-from checker.description.model import Description, Endpoint
+from checker.crypto.tls.identity import ClientIdentity, PreSharedKey, read_identity, read_psk
+from checker.description.model import Description, Endpoint, FileRef
 from checker.errors import OtauditError
 from checker.io.files import Files
 from checker.io.limits import MAX_KEY_FILE
-from checker.model.endpoint import EndpointFacts
+from checker.model.endpoint import EndpointFacts, Manner
 from checker.model.terms import Reason
 from checker.probes import _keyfiles
 from checker.probes._records import one_line, path_of
 from checker.probes.contract import Examined
 from checker.transport.address import target_of
-from checker.transport.probe import examine_all
+from checker.transport.probe import examine_each
 from checker.transport.records import read_records
 from checker.transport.target import Options, Target
 
@@ -27,21 +27,34 @@ from checker.transport.target import Options, Target
 class _Ready:
     ref: Endpoint
     target: Target | None
-    identity: ClientIdentity | None = None
+    options: Options | None = None
     error: str = ""
     reason: Reason = Reason.UNSUPPORTED_FORMAT
 
 
-def examine_endpoints(description: Description, files: Files, options: Options) -> tuple[Examined, ...]:
+def examine_endpoints(description: Description, files: Files, options: Options, manner: Manner) -> tuple[Examined, ...]:
     """Return what every endpoint of a description shows; a bad address or identity becomes an error text.
 
-    `options` say how to ask; anchors and pins of `trust.transport` and each endpoint's own identity are put in here.
+    `options` and `manner` say how to ask; anchors and pins of `trust.transport`, and what the description says of each
+    endpoint, are put in here.
     """
-    ring, pins = transport_ring(description, files), description.device.trust_transport.pins
-    ready = [_ready(ref, files) for ref in description.endpoints]
-    found = asyncio.run(_ask(ready, replace(options, ring=ring, pins=pins)))
+    trust = replace(
+        options,
+        ring=transport_ring(description, files),
+        device_ring=_keyfiles.device_ring(description, files),
+        pins=description.device.trust_transport.pins,
+        fetch=manner.fetch,
+    )
+    ready = [_ready(ref, files, trust, manner) for ref in description.endpoints]
+    asked = [(item.target, item.options) for item in ready if item.target is not None and item.options is not None]
+    found = iter(asyncio.run(examine_each(asked)))
     return tuple(
-        Examined(ref=item.ref, facts=found.get(item.ref.id), error=item.error, reason=item.reason.value)
+        Examined(
+            ref=item.ref,
+            facts=None if item.options is None else next(found),
+            error=item.error,
+            reason=item.reason.value,
+        )
         for item in ready
     )
 
@@ -66,33 +79,46 @@ def _recorded(ref: Endpoint, known: Mapping[tuple[str, str, int], EndpointFacts]
     return Examined(ref=ref, facts=facts, error=missing, reason=Reason.MISSING_RECORD.value, recorded=True)
 
 
-async def _ask(ready: list[_Ready], options: Options) -> dict[str, EndpointFacts]:
-    """Ask the endpoints of one identity together: options belong to a run."""
-    found: dict[str, EndpointFacts] = {}
-    for identity in dict.fromkeys(item.identity for item in ready if item.target is not None):
-        group = [item for item in ready if item.target is not None and item.identity == identity]
-        targets = [item.target for item in group if item.target is not None]
-        facts = await examine_all(targets, replace(options, identity=identity))
-        found |= {item.ref.id: fact for item, fact in zip(group, facts, strict=True)}
-    return found
-
-
-def _ready(ref: Endpoint, files: Files) -> _Ready:
+def _ready(ref: Endpoint, files: Files, options: Options, manner: Manner) -> _Ready:
     try:
         target = target_of(ref.url)
     except ValueError as error:
         return _Ready(ref, None, error=f"{ref.url}: {error}")
     try:
-        return _Ready(ref, target, _identity(ref, files))
+        return _Ready(ref, target, _own(ref, files, options, manner))
     except OtauditError as error:
         return _Ready(ref, None, error=one_line(str(error)), reason=Reason.UNREADABLE)
 
 
+def _own(ref: Endpoint, files: Files, options: Options, manner: Manner) -> Options:
+    """Return the options of one endpoint: what the description says of it goes before the command line."""
+    expired = _read(ref.expired_certificate, ref.expired_key, files, f"{ref.id}, expired")
+    return replace(
+        options,
+        identity=_identity(ref, files),
+        psk=_psk(ref, files),
+        credentials={"expired": expired} if expired is not None else {},
+        timeout=manner.timeout if ref.timeout is None else float(ref.timeout),
+        gentle=manner.gentle if ref.gentle is None else ref.gentle,
+        rate=manner.rate if ref.rate is None else float(ref.rate),
+    )
+
+
 def _identity(ref: Endpoint, files: Files) -> ClientIdentity | None:
-    if ref.client_certificate is None or ref.client_key is None:
+    return _read(ref.client_certificate, ref.client_key, files, ref.id)
+
+
+def _psk(ref: Endpoint, files: Files) -> PreSharedKey | None:
+    if ref.psk_key is None:
         return None
-    certificate = files.read(path_of(ref.client_certificate), MAX_KEY_FILE)
-    return read_identity(certificate, files.read(path_of(ref.client_key), MAX_KEY_FILE), ref.id)
+    return read_psk(files.read(path_of(ref.psk_key), MAX_KEY_FILE), ref.psk_identity, f"{ref.id}, pre-shared key")
+
+
+def _read(certificate: FileRef | None, key: FileRef | None, files: Files, name: str) -> ClientIdentity | None:
+    if certificate is None or key is None:
+        return None
+    found = files.read(path_of(certificate), MAX_KEY_FILE)
+    return read_identity(found, files.read(path_of(key), MAX_KEY_FILE), name)
 
 
 def transport_ring(description: Description, files: Files) -> KeyRing:

@@ -31,6 +31,7 @@ from checker.formats._open import open_artifact
 from checker.formats.contract import PLAINTEXT
 from checker.formats.contract import Context as FormatContext
 from checker.io.files import Files
+from checker.model.endpoint import Manner
 from checker.model.evidence import Evidence, EvidenceSet, Expectation, Slot, Value
 from checker.model.subject import Subject, SubjectKind
 from checker.model.terms import Reason
@@ -241,15 +242,17 @@ def open_artifacts(description: Description, files: Files, keys: KeyRing, as_of:
     return tuple(_open(ref, files, keys, as_of) for ref in description.artifacts)
 
 
-def examine(description: Description, files: Files, as_of: str) -> tuple[Examined, ...]:
+def examine(description: Description, files: Files, as_of: str, manner: Manner | None = None) -> tuple[Examined, ...]:
     """Return what the description's endpoints show live. Connects to them: call it only with the user's permission.
+
+    `manner` says how they are asked; what the description says of one endpoint goes before it.
 
     Never raises for what an endpoint does: what was not examined comes back with an error text and a reason.
     """
     from checker.probes._endpoints import examine_endpoints  # sockets and TLS are loaded only where they are allowed
     from checker.transport.target import Options
 
-    return examine_endpoints(description, files, Options(as_of=as_of, enumerate_all=True))
+    return examine_endpoints(description, files, Options(as_of=as_of, enumerate_all=True), manner or Manner())
 
 
 def read_examined(description: Description, record: bytes) -> tuple[Examined, ...]:

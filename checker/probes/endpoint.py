@@ -125,10 +125,11 @@ def _session(place: _Seen) -> Iterator[Evidence]:
         yield from _gaps(place.ref, Reason.UNREADABLE, text, ("tls_session",))
         return
     yield place.fact("tls_session", facts_of.session(place.found, handshake))
-    path = place.found.chain.path
-    if path is not None and path.certificates:
+    paths = [item.path for item in (place.found.chain, *place.found.other_chains)]
+    shown = [path for path in paths if path is not None and path.certificates]
+    for path in shown:
         yield from _path(place, path, "tls-server", SERVER)
-    else:
+    if not shown:
         text = "the endpoint showed no certificate path"
         for kind in ("chain", "certificate"):
             values = {**_values(place.ref), "use": "tls-server"}
@@ -166,15 +167,25 @@ def _client_path(place: _Seen, context: Context) -> Iterator[Evidence]:
         ring = _keyfiles.device_ring(context.description, context.files)
         verdict = assess(found[0], ring, presented=found[1:], as_of=context.as_of, purpose="tls-client")
         if verdict.chain.certificates:
-            yield from _path(place, verdict.chain, "tls-client", CLIENT)
+            yield from _path(place, _with_answers(verdict.chain, place.found), "tls-client", CLIENT)
+
+
+def _with_answers(chain: ChainFacts, found: EndpointFacts) -> ChainFacts:
+    """Return a device's path with what its responders and lists said of it."""
+    if not found.client.fetched:
+        return chain
+    from checker.crypto.tls.revocation import settled  # loaded where something was fetched
+
+    return settled(chain, found.client.fetched)
 
 
 def _shared_keys(context: Context) -> Iterator[Evidence]:
     """Yield one key behind several endpoints: whoever takes it from one has all of them."""
     places: dict[str, list[_Seen]] = defaultdict(list)
     for item in context.examined:
-        if item.facts is not None and (key := facts_of.leaf_key(item.facts)):
-            places[key].append(_Seen(context.as_of, item.ref, item.facts, item.recorded))
+        if item.facts is not None:
+            for key in facts_of.leaf_keys(item.facts):
+                places[key].append(_Seen(context.as_of, item.ref, item.facts, item.recorded))
     for key, found in sorted(places.items()):
         if len({(place.found.host, place.found.port) for place in found}) > 1:
             text = f"{', '.join(place.ref.id for place in found)} show the same key {key[:16]}…"

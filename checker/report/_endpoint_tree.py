@@ -17,6 +17,8 @@ from checker.model.endpoint import (
     Handshake,
     Offer,
     Reach,
+    RevocationAnswer,
+    ServerChain,
 )
 from checker.model.keys import CertificateFacts
 from checker.report._tree import Node, draw
@@ -114,24 +116,38 @@ def _session(facts: EndpointFacts) -> Iterator[Node]:
     for item in facts.handshakes:
         yield "handshake", _handshake(item), "green" if item.completed.known else "yellow", []
     chain, pins = facts.chain, facts.pins
-    if chain.sent:
-        answers = {
-            "in order": chain.in_order,
-            "an issuer is missing": chain.missing_intermediate,
-            "anchor sent": chain.anchor_sent,
-            "path to a declared anchor": chain.path_valid,
-            "name matches": chain.name_matches,
-            "dates hold": chain.within_validity,
-            "for TLS servers": chain.server_auth,
-            "MD5 or SHA-1": chain.weak_hash,
-            "revoked": chain.revoked,
-            "OCSP answer stapled": chain.stapled,
-        }
-        names = f"{len(chain.sent)} certificates for {', '.join(chain.names) or 'no name'}"
-        yield "path", names, "", [*(_certificate(item) for item in chain.sent), *_facts(answers)]
+    for shown in (chain, *facts.other_chains):
+        if shown.sent:
+            yield _path(shown)
     if pins.leaf:
         answers = {"declared pin matches": pins.matches, "backup pin": pins.backup}
         yield "pins", f"leaf {pins.leaf}", "", _facts(answers)
+
+
+def _path(chain: ServerChain) -> Node:
+    answers = {
+        "in order": chain.in_order,
+        "an issuer is missing": chain.missing_intermediate,
+        "anchor sent": chain.anchor_sent,
+        "path to a declared anchor": chain.path_valid,
+        "name matches": chain.name_matches,
+        "dates hold": chain.within_validity,
+        "for TLS servers": chain.server_auth,
+        "MD5 or SHA-1": chain.weak_hash,
+        "revoked": chain.revoked,
+        "OCSP answer stapled": chain.stapled,
+        "raw public key": chain.raw_public_key,
+    }
+    names = f"{len(chain.sent)} certificates for {', '.join(chain.names) or 'no name'}"
+    below = [*(_certificate(item) for item in chain.sent), *_facts(answers), *_fetched(chain.fetched)]
+    return "path", names, "", below
+
+
+def _fetched(answers: Iterable[RevocationAnswer]) -> Iterator[Node]:
+    for item in answers:
+        reason = f" ({item.revoked.reason})" if item.revoked.reason else ""
+        said = f"{item.subject} revoked: {_WORDS[item.revoked.answer]}{reason}"
+        yield f"{item.kind.upper()} {item.url}".strip(), said, "" if item.revoked.known is not None else "dim", []
 
 
 def _handshake(item: Handshake) -> str:
@@ -150,7 +166,12 @@ def _certificate(item: CertificateFacts) -> Node:
 def _behaviour(facts: EndpointFacts) -> Iterator[Node]:
     client = facts.client
     trials = [_trial(item) for item in client.trials]
-    yield "client certificate", _CLIENT[client.state], "", [*_facts({"requested": client.requested}), *trials]
+    below = [*_facts({"requested": client.requested}), *trials, *_fetched(client.fetched)]
+    yield "client certificate", _CLIENT[client.state], "", below
+    if facts.psk.answer is not Answer.NOT_ASKED:
+        label, text, tone, _ = _fact("pre-shared keys", facts.psk)
+        hint = f", hint {facts.psk_identity_hint}" if facts.psk_identity_hint else ""
+        yield label, text + hint, tone, [_trial(item) for item in facts.psk_trials]
     yield from _facts(
         {
             "fresh challenge": facts.fresh_challenge,
@@ -163,7 +184,6 @@ def _behaviour(facts: EndpointFacts) -> Iterator[Node]:
             "encrypt-then-MAC": facts.encrypt_then_mac,
             "compression": facts.compression,
             "downgrade sentinel": facts.downgrade_sentinel,
-            "pre-shared keys": facts.psk,
             "same service without TLS": facts.plaintext_twin,
         }
     )
@@ -173,7 +193,8 @@ def _trial(item: CredentialTrial) -> Node:
     by = f" by {item.refused_by}" if item.refused_by else ""
     reason = f": {item.accepted.reason}" if item.accepted.reason else ""
     word = {True: "served", False: f"refused{by}", None: _WORDS[item.accepted.answer]}[item.accepted.known]
-    return f"credential {item.credential}", f"{word}{reason}", "", []
+    version = f" in {item.version}" if item.version else ""
+    return f"credential {item.credential}{version}", f"{word}{reason}", "", []
 
 
 def _application(item: Application) -> Iterator[Node]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from checker.model.endpoint import Answer, Application, Fact
 from checker.model.value import value
@@ -35,6 +35,7 @@ _CODES: Final = {  # of MQTT 3.1.1 (3.2.2.3) and, from 0x80, of MQTT 5
     0x8A: "banned",
 }
 _COAP_HEADER: Final = 4
+_MAX_OPTION: Final = 255  # bytes of a Uri-Path or Uri-Query (RFC 7252 5.10)
 
 
 @value
@@ -182,24 +183,41 @@ def _read_connack(data: bytes, level: int) -> Application:
 def _coap(target: Target, random: Callable[[int], bytes]) -> Touch:
     """Return a confirmable GET of the path (RFC 7252 3)."""
     token, identity = random(4), random(2)
-    message = bytes([0x40 | len(token), 1]) + identity + token + _coap_path(target.path)
+    message = bytes([0x40 | len(token), 1]) + identity + token + _coap_options(target.path)
     return Touch(
         protocol="coap",
         request=message,
-        whole=lambda data: (
-            len(data) >= _COAP_HEADER and data[1] != 0
-        ),  # an empty acknowledgement comes before the answer
-        read=lambda data: _read_coap(data, token),
+        whole=lambda data: len(_answer_of(data)) >= _COAP_HEADER,
+        read=lambda data: _read_coap(_answer_of(data) or data, token),
     )
 
 
-def _coap_path(path: str) -> bytes:
+def _answer_of(data: bytes) -> bytes:
+    """Return what follows empty messages: a server may acknowledge first, and answer later (RFC 7252 5.2.2)."""
+    while len(data) >= _COAP_HEADER and data[0] & 0xCF == 0x40 and data[1] == 0:  # noqa: PLR2004 - version 1, no token
+        data = data[_COAP_HEADER:]
+    return data
+
+
+def _coap_options(path: str) -> bytes:
+    """Return an address's path as Uri-Path and Uri-Query options (RFC 7252 6.4), without what no option can hold."""
+    place, _, query = path.partition("?")
+    parts = [(11, item) for item in place.split("/") if item] + [(15, item) for item in query.split("&") if item]
     found, number = b"", 0
-    for part in (item.encode() for item in path.split("/") if item):
-        delta, number = 11 - number, 11  # Uri-Path
-        length = bytes([delta << 4 | len(part)]) if len(part) < 13 else bytes([delta << 4 | 13, len(part) - 13])  # noqa: PLR2004
-        found += length + part[:268]
+    for option, text in parts:
+        part = unquote_to_bytes(text)
+        if len(part) > _MAX_OPTION:
+            continue
+        delta, number = option - number, option
+        found += _nibbles(delta, len(part)) + part
     return found
+
+
+def _nibbles(delta: int, size: int) -> bytes:
+    """Return an option's header: from 13 on, a number goes into a byte of its own (RFC 7252 3.1)."""
+    first, second = min(delta, 13), min(size, 13)
+    more = [number - 13 for number in (delta, size) if number >= 13]  # noqa: PLR2004
+    return bytes([first << 4 | second, *more])
 
 
 def _read_coap(data: bytes, token: bytes) -> Application:

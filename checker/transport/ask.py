@@ -51,6 +51,7 @@ class Reply:
     first: bytes = b""
     reason: str = ""
     milliseconds: float = 0.0
+    random: bytes = field(default=b"", repr=False)  # ours, which a signed key exchange covers
     repeated: bool = False  # the same alert came before, to the same question
 
     @property
@@ -80,6 +81,7 @@ async def ask(run: Run, hello: Hello, purpose: str, *, whole_flight: bool = Fals
         async with run.connect(index) as link:
             question = _Question(link, hello, whole_flight=whole_flight)
             reply = await (question.datagrams() if hello.datagram else question.stream())
+            reply = replace(reply, random=hello.random)
             link.recording.ended = reply.kind.value
     except LinkError as error:
         return Reply(kind=Kind(error.kind), exchange=index, reason=str(error))

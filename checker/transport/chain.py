@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
+from checker.crypto._own_paths import signed_by
 from checker.crypto.certificates import Certificate, instant, parse_certificate, rfc3339
 from checker.crypto.chains import Verdict, assess
 from checker.crypto.keyring import KeyRing
@@ -13,12 +16,16 @@ from checker.crypto.keys import PublicKey, from_spki
 from checker.crypto.tls.certificate_names import Names, subject_names
 from checker.crypto.tls.session import Session
 from checker.errors import FormatError
-from checker.model.endpoint import Answer, Fact, Pins, ServerChain, Staple
+from checker.model.artifact import ChainFacts
+from checker.model.endpoint import Answer, Fact, Pins, RevocationAnswer, ServerChain, Staple
 from checker.transport.target import Options
 
 MAX_PATH: Final = 16  # certificates that are judged; real chains have two to four
 _WEAK_HASHES: Final = frozenset({"md2", "md4", "md5", "sha-1"})
 _SERVER: Final = frozenset({"serverAuth", "anyExtendedKeyUsage"})
+
+
+Link = tuple[Certificate, Certificate]  # a certificate and its issuer
 
 
 def yes_no(*, yes: bool, reason: str = "", at: int | None = None) -> Fact:
@@ -31,8 +38,13 @@ def pin_of(key: PublicKey) -> str:
     return "sha256/" + base64.b64encode(bytes.fromhex(key.spki_sha256)).decode()
 
 
-def describe(session: Session, name: str, options: Options, at: int) -> tuple[ServerChain, Pins]:
-    """Return what a session's certificates are, and how declared pins meet them. Never raises."""
+def describe(
+    session: Session, name: str, options: Options, at: int, fetched: tuple[RevocationAnswer, ...] = ()
+) -> tuple[ServerChain, Pins]:
+    """Return what a session's certificates are, and how declared pins meet them. Never raises.
+
+    `fetched` is what responders and lists said of them (`transport.revocation`).
+    """
     if not session.certificates:
         return ServerChain(), Pins(declared=options.pins)
     if session.raw_public_key:
@@ -43,7 +55,75 @@ def describe(session: Session, name: str, options: Options, at: int) -> tuple[Se
     except FormatError as error:
         damaged = Fact(answer=Answer.NOT_SHOWN, reason=f"a certificate is damaged: {error}", exchanges=(at,))
         return ServerChain(path_valid=damaged, sizes=tuple(map(len, session.certificates))), Pins(declared=options.pins)
-    return _Judge(sent, verdict, options, at).chain(session, name), _pins(_keys(sent, verdict), options, verdict)
+    judge = _Judge(sent, verdict, options, at)
+    chain = judge.chain(session, name, fetched)
+    return chain, _pins(_keys(sent, judge.verdict), options, judge.verdict)
+
+
+def undecided(session: Session, options: Options) -> tuple[Link, ...]:
+    """Return the links of the path of which responders and lists are to be asked: a certificate and its issuer each.
+
+    A staple or a given list may decide one already; damaged certificates name no place to ask.
+    """
+    try:
+        sent = tuple(parse_certificate(der) for der in session.certificates[:MAX_PATH])
+        verdict = assess(sent[0], options.ring, presented=sent[1:], as_of=options.as_of, purpose="tls-server")
+    except FormatError:
+        return ()
+    judge = _Judge(sent, verdict, options, 0)
+    links = open_links(judge.path, options.ring, options.as_of)
+    return links[1:] if links and judge.decided(session) and links[0][0] is sent[0] else links
+
+
+def client_links(certificates: Sequence[bytes], options: Options) -> tuple[Link, ...]:
+    """Return the same of the client identity's path, which the anchors of devices verify."""
+    ring = options.device_ring or options.ring
+    try:
+        given = tuple(parse_certificate(der) for der in certificates[:MAX_PATH])
+        verdict = (
+            assess(given[0], ring, presented=given[1:], as_of=options.as_of, purpose="tls-client") if given else None
+        )
+    except FormatError:
+        return ()
+    if verdict is None or verdict.chain.revoked is not None:
+        return ()
+    return open_links(
+        path_below(given[0], verdict, (*given[1:], *ring.intermediates, *ring.anchors)), ring, options.as_of
+    )
+
+
+def open_links(path: Sequence[Certificate], ring: KeyRing, as_of: str) -> tuple[Link, ...]:
+    """Return the links of a path for whose issuers no list was given that still holds."""
+    now = rfc3339(instant(as_of))
+    listed = {each.issuer_der for each in ring.crls if not each.next_update or each.next_update >= now}
+    return tuple((item, issuer) for item, issuer in itertools.pairwise(path) if item.issuer_der not in listed)
+
+
+def path_below(leaf: Certificate, verdict: Verdict, pool: Iterable[Certificate]) -> tuple[Certificate, ...]:
+    """Return the path upwards from a leaf in which each certificate was shown to be signed by the next one.
+
+    That of a verdict that holds is taken as it is; elsewhere names suggest the issuer, and its key must fit.
+    """
+    known = tuple(pool)
+    if verdict.chain.valid:
+        by_sha = {item.facts.sha256: item for item in (leaf, *known)}
+        return tuple(by_sha[facts.sha256] for facts in verdict.chain.certificates if facts.sha256 in by_sha)
+    path = [leaf]
+    while len(path) < MAX_PATH and not _self_issued(path[-1]):
+        above = [item for item in known if item.subject_der == path[-1].issuer_der and item not in path]
+        issuer = next((item for item in above[:MAX_PATH] if signed_by(path[-1].der, item.key)), None)
+        if issuer is None:
+            break
+        path.append(issuer)
+    return tuple(path)
+
+
+def raw_pin(session: Session) -> str:
+    """Return the pin of a raw public key, or nothing where it is damaged."""
+    try:
+        return pin_of(from_spki(session.certificates[0]))
+    except FormatError:
+        return ""
 
 
 def _raw(session: Session, options: Options, at: int) -> tuple[ServerChain, Pins]:
@@ -53,7 +133,10 @@ def _raw(session: Session, options: Options, at: int) -> tuple[ServerChain, Pins
     except FormatError as error:
         return ServerChain(raw_public_key=seen, path_valid=_unshown(str(error))), Pins(declared=options.pins)
     chain = ServerChain(raw_public_key=seen, raw_public_key_pin=pin_of(key), weakest_bits=key.facts.strength)
-    return chain, _pins((key,), options, None)
+    pins = _pins((key,), options, None)
+    if pins.matches.answer is Answer.YES and not session.proved:
+        pins = replace(pins, matches=_unshown("the key is shown; nothing shows that the server holds it"))
+    return chain, pins
 
 
 def _unshown(reason: str) -> Fact:
@@ -63,16 +146,31 @@ def _unshown(reason: str) -> Fact:
 class _Judge:
     def __init__(self, sent: tuple[Certificate, ...], verdict: Verdict, options: Options, at: int) -> None:
         self._sent = sent
-        self._verdict = verdict
+        self.verdict = verdict
         self._options = options
         self._at = at
         self._now = rfc3339(instant(options.as_of))
+        self.path = path_below(sent[0], verdict, (*sent[1:], *options.ring.intermediates, *options.ring.anchors))
 
-    def chain(self, session: Session, name: str) -> ServerChain:
+    def decided(self, session: Session) -> bool:
+        """Return whether a staple or a given list says already whether the leaf is revoked."""
+        return any(fact.known is not None for fact, _ in self._said(self._staple(session), ()))
+
+    def _staple(self, session: Session) -> Staple | None:
+        if not session.staple:
+            return None
+        from checker.crypto.tls.staple import read_staple  # loaded where a server staples
+
+        return read_staple(session.staple, self._sent[0], self.path[1] if len(self.path) > 1 else None, self._now)
+
+    def chain(self, session: Session, name: str, fetched: tuple[RevocationAnswer, ...]) -> ServerChain:
         sent, leaf = self._sent, self._sent[0]
+        mine = {item.facts.sha256 for item in self.path}
+        fetched = tuple(item for item in fetched if item.certificate in mine)
         found = subject_names(leaf)
-        staple = self._staple(session.staple) if session.staple else None
-        revoked, revoked_by = self._revoked(staple)
+        staple = self._staple(session)
+        revoked, revoked_by = self._revoked(staple, fetched)
+        self.verdict = replace(self.verdict, chain=self._settled(revoked, staple, fetched))
         return ServerChain(
             sent=tuple(item.facts for item in sent),
             sizes=tuple(len(der) for der in session.certificates),
@@ -80,7 +178,7 @@ class _Judge:
             missing_intermediate=self._missing(),
             anchor_sent=self._fact(any(_self_issued(item) for item in sent[1:])),
             self_signed_leaf=self._fact(_self_issued(leaf)),
-            path=self._verdict.chain,
+            path=self.verdict.chain,
             path_valid=self._path(),
             name_matches=self._name(found, name),
             names=found.texts,
@@ -90,22 +188,13 @@ class _Judge:
             weakest_bits=_weakest(sent),
             revoked=revoked,
             revoked_by=revoked_by,
+            fetched=fetched,
             stapled=self._fact(staple is not None),
             staple=staple,
-            raw_public_key=self._fact(yes=False),
         )
 
     def _fact(self, yes: bool, reason: str = "") -> Fact:  # noqa: FBT001 - a predicate's value
         return yes_no(yes=yes, reason=reason, at=self._at)
-
-    def _staple(self, der: bytes) -> Staple:
-        from checker.crypto.tls.staple import read_staple  # with every signature scheme there is; few servers staple
-
-        return read_staple(der, self._sent[0], self._issuer(), self._now)
-
-    def _issuer(self) -> Certificate | None:
-        pool = (*self._sent[1:], *self._options.ring.intermediates, *self._options.ring.anchors)
-        return next((item for item in pool if item.subject_der == self._sent[0].issuer_der), None)
 
     def _in_order(self) -> Fact:
         pairs = zip(self._sent, self._sent[1:], strict=False)
@@ -137,7 +226,7 @@ class _Judge:
         return tuple(parse_certificate(der) for der in identity.certificates[1:]) if identity is not None else ()
 
     def _path(self) -> Fact:
-        chain, ring = self._verdict.chain, self._options.ring
+        chain, ring = self.verdict.chain, self._options.ring
         if not ring.anchors:
             return Fact(reason="no anchor was declared")
         return self._fact(bool(chain.valid), chain.error)
@@ -166,23 +255,65 @@ class _Judge:
         weak = next((i for i in self._sent if not _self_issued(i) and i.facts.signature_hash in _WEAK_HASHES), None)
         return self._fact(weak is not None, f"{weak.facts.subject}: {weak.facts.signature_hash}" if weak else "")
 
-    def _revoked(self, staple: Staple | None) -> tuple[Fact, str]:
-        """Return whether the leaf is revoked; a staple counts where it is authentic, current and about the leaf."""
-        if staple is not None and _speaks(staple):
-            return self._fact(staple.status == "revoked", f"by the staple of {staple.this_update}"), "staple"
-        revoked = self._verdict.chain.revoked
-        if revoked is not None:
-            return self._fact(revoked, self._verdict.chain.error or "by the issuer's list"), "crl"
-        if "revoked" in self._verdict.chain.error:
-            return self._fact(yes=True, reason=self._verdict.chain.error), "crl"
+    def _revoked(self, staple: Staple | None, fetched: tuple[RevocationAnswer, ...]) -> tuple[Fact, str]:
+        """Return whether a certificate of the path is revoked, and by what that is known.
+
+        Any authentic "revoked" decides. A "good" about the leaf decides where the path to an anchor validates:
+        elsewhere its authority is only one that the server named.
+        """
+        said = self._said(staple, fetched)
+        for answer in (Answer.YES, Answer.NO):
+            hit = next(((fact, by) for fact, by in said if fact.answer is answer), None)
+            if hit is not None and (answer is Answer.YES or self.verdict.chain.valid):
+                return hit
+            if hit is not None:
+                return _unshown(f"{hit[0].reason}, but no path to a declared anchor validates"), ""
+        open_facts = [fact for fact, _ in said if fact.answer is Answer.NOT_SHOWN]
+        return (open_facts[0] if open_facts else Fact(reason=self._why_unasked())), ""
+
+    def _said(self, staple: Staple | None, fetched: tuple[RevocationAnswer, ...]) -> list[tuple[Fact, str]]:
+        """Return every source's word, the leaf's before those of the certificates above it."""
+        chain, leaf = self.verdict.chain, self._sent[0].facts.sha256
+        said: list[tuple[Fact, str]] = []
         if staple is not None:
-            return _unshown("the staple is not authentic, not current, or of another certificate"), ""
-        return Fact(reason="no staple came and no list was given"), ""
+            fact = _stapled(staple)
+            said.append((replace(fact, reason=f"by the staple: {fact.reason}", exchanges=(self._at,)), "staple"))
+        if chain.revoked is not None or "revoked" in chain.error:
+            gone = bool(chain.revoked) or "revoked" in chain.error
+            said.append((self._fact(gone, chain.error or "by the issuer's list"), "crl"))
+        for item in fetched:
+            fact = replace(
+                item.revoked, reason=f"{item.subject}: {item.revoked.reason}" + f" ({item.url})" * bool(item.url)
+            )
+            if item.certificate == leaf or fact.answer is Answer.YES:
+                said.append((fact, item.kind))
+        return said
+
+    def _why_unasked(self) -> str:
+        facts = self._sent[0].facts
+        if not facts.ocsp_urls and not facts.crl_urls:
+            return "no staple came, no list was given, and the certificate names no place to ask"
+        return "no staple came, no list was given, and nothing was fetched"
+
+    def _settled(self, revoked: Fact, staple: Staple | None, fetched: tuple[RevocationAnswer, ...]) -> ChainFacts:
+        """Return the path with what staple and answers say of it."""
+        chain = self.verdict.chain
+        if fetched:
+            from checker.crypto.tls.revocation import settled
+
+            chain = settled(chain, fetched)
+        said = _stapled(staple).known if staple is not None else None
+        if said is True:
+            error = f"certificate revoked: {self._sent[0].facts.subject}"
+            valid = None if chain.valid is None else False
+            return replace(chain, valid=valid, error=error, revoked=True, anchor="", anchor_name="")
+        return replace(chain, revoked=False) if said is False and revoked.answer is Answer.NO else chain
 
 
-def _speaks(staple: Staple) -> bool:
-    whole = (staple.verified, staple.about_leaf, staple.current)
-    return staple.status in {"good", "revoked"} and all(fact.answer is Answer.YES for fact in whole)
+def _stapled(staple: Staple) -> Fact:
+    from checker.crypto.tls.staple import revoked_fact
+
+    return revoked_fact(staple)
 
 
 def _self_issued(item: Certificate) -> bool:

@@ -23,6 +23,7 @@ CHUNK: Final = 65_536  # bytes of one read, and the largest datagram
 KEPT: Final = 131_072  # bytes of one connection that its transcript keeps: a flight with a long post-quantum chain
 KEPT_OF_QUESTION: Final = 512  # bytes that a question's transcript keeps: a ServerHello or an alert, and some
 MAX_RECEIVED: Final = 4 * 1024 * 1024  # bytes of one connection; whoever sends more is not answering us
+MAX_ADDRESSES: Final = 4  # of one name that are tried; each may cost the whole time limit
 MAX_CONNECTIONS: Final = 600  # to one endpoint: full enumeration of the weakest server seen needs about 250
 _UNREACHABLE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
@@ -93,9 +94,10 @@ def sequence(recordings: Sequence[Recording]) -> int:
 class Link:
     """One open connection. Everything that passes is recorded; its `Run` holds the deadline."""
 
-    def __init__(self, sock: socket.socket, recording: Recording, run: Run) -> None:
+    def __init__(self, sock: socket.socket, recording: Recording, run: Run, limit: int = MAX_RECEIVED) -> None:
         self._sock = sock
         self._run = run
+        self._limit = limit
         self.recording = recording
 
     async def send(self, data: bytes) -> None:
@@ -125,8 +127,8 @@ class Link:
         self.recording.take(self._run.now(), data)
         if not data:
             self.fail("closed", "the endpoint closes the connection")
-        if self.recording.total > MAX_RECEIVED:
-            self.fail("flood", f"more than {MAX_RECEIVED} bytes came")
+        if self.recording.total > self._limit:
+            self.fail("flood", f"more than {self._limit} bytes came")
         return data
 
     async def open(self, peer: Any) -> None:  # noqa: ANN401 - an address of any family
@@ -160,6 +162,15 @@ class Link:
             self.fail(*_kind(error))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Peer:
+    """Another place than the endpoint itself, always over TCP: a neighbouring port, or an address with its port."""
+
+    family: int
+    address: Any
+    limit: int = MAX_RECEIVED  # bytes that may come
+
+
 class _LimitError(Exception):
     """One step took longer than its own limit."""
 
@@ -190,6 +201,7 @@ class Run:
         self.options = options
         self.loop = asyncio.get_running_loop()
         self.recordings: list[Recording] = []
+        self.alpn = options.alpn  # of every hello; widened for servers that demand one
         self.address = ""
         self._family = socket.AF_INET
         self._sockaddr: Any = None
@@ -209,14 +221,16 @@ class Run:
             LinkError: the name has none.
         """
         kind = socket.SOCK_DGRAM if self.target.datagram else socket.SOCK_STREAM
-        host = self.target.host.strip("[]")
+        found = await self._find(self.target.host.strip("[]"), self.target.port, kind)
+        self._others = found[:MAX_ADDRESSES]
+        self.another()
+
+    async def _find(self, host: str, port: int, kind: int) -> list[Any]:
         try:
             async with asyncio.timeout(self.options.timeout):
-                found = await _addresses(self.loop, host, self.target.port, kind)
+                return await _addresses(self.loop, host, port, kind)
         except (OSError, TimeoutError, UnicodeError):
             raise LinkError("unreachable", f"no address is known for {host}") from None
-        self._others = found
-        self.another()
 
     def another(self) -> bool:
         """Take the name's next address; return whether there was one."""
@@ -232,8 +246,8 @@ class Run:
         return len(self.recordings) - 1
 
     @contextlib.asynccontextmanager
-    async def connect(self, index: int, *, port: int | None = None) -> AsyncIterator[Link]:
-        """Open the connection of a transcript, and close it at the end. `port` is for a neighbour (always TCP).
+    async def connect(self, index: int, *, peer: Peer | None = None) -> AsyncIterator[Link]:
+        """Open the connection of a transcript, and close it at the end; to the endpoint, or to another place.
 
         Raises:
             LinkError: it cannot be opened, or gives nothing.
@@ -243,13 +257,14 @@ class Run:
             await self._pace()
             recording.started, recording.zero = rfc3339(self.options.clock.now()), self.now()
             self._spend(index)
-            datagram = self.target.datagram and port is None
-            with socket.socket(self._family, socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM) as sock:
+            datagram = self.target.datagram and peer is None
+            peer = peer or Peer(family=self._family, address=self._sockaddr)
+            with socket.socket(peer.family, socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM) as sock:
                 sock.setblocking(False)
-                link = Link(sock, recording, self)
+                link = Link(sock, recording, self, peer.limit)
                 try:
                     async with asyncio.timeout(self.options.timeout) as scope:
-                        await link.open(self._peer(port))
+                        await link.open(peer.address)
                         yield link
                 except TimeoutError:
                     if not scope.expired():
@@ -271,8 +286,17 @@ class Run:
         self.recordings[index].ended = "not made"
         raise LinkError("timeout", reason)
 
-    def _peer(self, port: int | None) -> Any:  # noqa: ANN401 - an address of any family
-        return self._sockaddr if port is None else (self._sockaddr[0], port, *self._sockaddr[2:])
+    def neighbour(self, port: int) -> Peer:
+        """Return another port of the endpoint's address."""
+        return Peer(family=self._family, address=(self._sockaddr[0], port, *self._sockaddr[2:]))
+
+    async def places(self, host: str, port: int) -> list[Peer]:
+        """Return where another host is, over TCP.
+
+        Raises:
+            LinkError: its name has no address.
+        """
+        return [Peer(family=item[0], address=item[4]) for item in await self._find(host, port, socket.SOCK_STREAM)]
 
     async def _pace(self) -> None:
         if self.options.rate <= 0:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from checker.crypto.tls import messages, names
 from checker.crypto.tls.messages import TLS12, TLS13, Hello
+from checker.crypto.tls.session import Session, signs_key_exchange
 from checker.model.endpoint import Answer, Fact, Offender, Offer
 from checker.transport.ask import Kind, Reply, ask
 from checker.transport.link import Run
@@ -35,7 +36,11 @@ _EPHEMERAL: Final = tuple(
     for number in names.SUITE_PARTS[part]
     if names.SUITES[number].startswith("TLS_ECDHE_")
 )
-_INTERNAL_ERROR: Final = 80
+_INTERNAL_ERROR, _HANDSHAKE_FAILURE = 80, 40
+# One that lacks a version takes another one of the first hello. OpenSSL with external keys alone (TLS 1.3), and GnuTLS
+# with raw public keys alone, answer every hello so.
+_WITH_KEYS: Final = frozenset({"TLSv1.2", "TLSv1.3"})
+_PERHAPS_KEYS: Final = "answers handshake_failure (40), as one does that takes pre-shared or raw public keys alone"
 PLAIN: Final[Mapping[str, Any]] = MappingProxyType({})
 _WEAK_PRIME: Final = 2048  # bits; RFC 9325 4.1 calls shorter ones insufficient
 
@@ -123,7 +128,8 @@ class Survey:
 
     async def _version(self, name: str) -> None:
         number = names.VERSIONS[name]
-        self.versions[name] = await self._ask(self.hello(number, **self.style), f"does it speak {name}?")
+        style = {key: item for key, item in self.style.items() if number != TLS13 or key != "suites"}
+        self.versions[name] = await self._ask(self.hello(number, **style), f"does it speak {name}?")
 
     def hello(self, version: int, **changes: Any) -> Hello:  # noqa: ANN401 - fields of a Hello
         """Return a broad hello of one version (or, for TLS 1.3, of that alone), with changes."""
@@ -134,9 +140,9 @@ class Survey:
                 random=self.run.options.random(32),
                 session_id=self.run.options.random(32),
                 groups=(*names.GROUP_PARTS["hybrid"], *names.GROUP_PARTS["ml-kem"], *names.GROUP_PARTS["classical"]),
-                schemes=tuple(names.SCHEMES),
+                schemes=names.OFFERED_SCHEMES,
                 server_name=self.run.target.name,
-                alpn=self.run.options.alpn,
+                alpn=self.run.alpn,
             )
         else:
             plain = Hello(
@@ -144,9 +150,9 @@ class Survey:
                 suites=DATAGRAM_FIRST if self.run.target.datagram else EVERY_SUITE,
                 random=self.run.options.random(32),
                 groups=names.CURVES,
-                schemes=tuple(names.SCHEMES) if version in {TLS12, names.VERSIONS["DTLSv1.2"]} else (),
+                schemes=names.OFFERED_SCHEMES if version in {TLS12, names.VERSIONS["DTLSv1.2"]} else (),
                 server_name=self.run.target.name,
-                alpn=self.run.options.alpn,
+                alpn=self.run.alpn,
                 compression=(1, 0) if version == TLS12 else (0,),
                 extra=self.style.get("extra", ()),
             )
@@ -281,6 +287,14 @@ class Survey:
             lambda reply: reply.session.scheme,
         )
 
+    async def other_certificate(self, schemes: tuple[int, ...]) -> tuple[Session, int] | None:
+        """Return a session of TLS 1.2, and its transcript, whose certificate signs by one of these schemes."""
+        hello = self.hello(TLS12, schemes=schemes, suites=_SIGNED, compression=(0,))
+        reply = await self._ask(hello, "another kind of certificate?", whole_flight=True)
+        if reply.session.scheme not in schemes or not signs_key_exchange(reply.session, reply.random):
+            return None
+        return reply.session, reply.exchange
+
     async def _datagrams(self) -> None:
         """Ask one after the other: a small DTLS server holds one session at a time."""
         for name in ("DTLSv1.2", "DTLSv1.0"):
@@ -289,10 +303,12 @@ class Survey:
             if self.speaks(name).answer is Answer.YES:
                 await self._datagram_suites(name)
         if self.speaks("DTLSv1.2").answer is Answer.YES:
-            await self._raw_key()
+            await self.ask_raw_key("DTLSv1.2")
 
     async def _datagram_suites(self, version: str) -> None:
-        self.sets[version] = {name: Found(members) for name, members in DATAGRAM_SETS.items()}
+        chosen = self.versions[version].suite  # sets like the choice come first: GnuTLS refuses all others by silence
+        order = sorted(DATAGRAM_SETS.items(), key=lambda item: chosen not in item[1])
+        self.sets[version] = {name: Found(members) for name, members in order}
         silent = 0
         for name, found in self.sets[version].items():
             for at in range(0, len(found.members), DATAGRAM_SUITES):
@@ -317,9 +333,12 @@ class Survey:
             whole_flight=name == "psk",
         )
 
-    async def _raw_key(self) -> None:
-        hello = self.hello(names.VERSIONS["DTLSv1.2"], extra=RAW_KEY)
-        self.raw_key = await ask(self.run, hello, "does it show a raw public key?", whole_flight=True)
+    async def ask_raw_key(self, version: str) -> None:
+        """Ask for a raw public key in (D)TLS 1.2, and see whether it signs the key exchange (RFC 7250)."""
+        hello = self.hello(names.VERSIONS[version], extra=messages.RAW_KEY)
+        self.raw_key = reply = await ask(self.run, hello, "does it show a raw public key?", whole_flight=True)
+        if reply.session.raw_public_key:
+            reply.session.proved = signs_key_exchange(reply.session, reply.random)
 
     def speaks(self, name: str) -> Fact:
         """Return whether the endpoint speaks a version: it must have chosen that very one."""
@@ -333,6 +352,8 @@ class Survey:
         if reply.hello is not None:
             other = names.VERSION_NAMES.get(reply.hello.version, hex(reply.hello.version))
             return reply.fact(Answer.NO, f"answers with {other}")
+        if name in _WITH_KEYS and reply.alert == self.first.alert == _HANDSHAKE_FAILURE:
+            return reply.fact(Answer.NOT_SHOWN, _PERHAPS_KEYS)
         if refuses(reply):
             return reply.fact(Answer.NO)
         return reply.fact(Answer.NOT_SHOWN, reply.reason or reply.kind.value)
@@ -369,7 +390,17 @@ class Survey:
         }
         accepted = tuple(names.group_name(member) for found in every for member in found.accepted)
         complete = bool(every) and all(found.complete for found in every)
-        return Offer(accepted=accepted, classes=MappingProxyType(classes), complete=complete)
+        return self._unless_open(
+            "TLSv1.3", Offer(accepted=accepted, classes=MappingProxyType(classes), complete=complete)
+        )
+
+    def _unless_open(self, version: str, offer: Offer) -> Offer:
+        """Return an offer without its "no"s where it is open whether the version is spoken at all."""
+        if self.run.target.datagram or self.speaks(version).answer is not Answer.NOT_SHOWN:
+            return offer
+        doubt = Fact(answer=Answer.NOT_SHOWN, reason=f"{version}: {self.speaks(version).reason}")
+        classes = {name: doubt if fact.answer is Answer.NO else fact for name, fact in offer.classes.items()}
+        return replace(offer, classes=MappingProxyType(classes), complete=False)
 
     def scheme_offer(self) -> Offer:
         """Return the signature schemes of TLS 1.2, where SHA-1 is asked apart from the others."""
@@ -377,7 +408,9 @@ class Survey:
         accepted = tuple(names.scheme_name(member) for found in every for member in found.accepted)
         classes = {"sha-1": self.sha1.answer(names.SHA1_SCHEMES)} if self.sha1 is not None else {}
         complete = self.schemes is not None and all(found.complete for found in every)
-        return Offer(accepted=accepted, classes=MappingProxyType(classes), complete=complete)
+        return self._unless_open(
+            "TLSv1.2", Offer(accepted=accepted, classes=MappingProxyType(classes), complete=complete)
+        )
 
     def offenders(self) -> tuple[Offender, ...]:
         """Return every accepted suite, group, scheme and prime of a class that guidelines forbid, by name."""
@@ -478,12 +511,23 @@ DATAGRAM_SETS: Final = MappingProxyType(
 )
 
 
-RAW_KEY: Final = ((messages.SERVER_TYPE, b"\x01\x02"),)  # only a raw public key will do (RFC 7250 3)
 # How a DTLS server may have to be spoken to before it says anything, in the order of asking.
 STYLES: Final[tuple[Mapping[str, Any], ...]] = (
     PLAIN,
     MappingProxyType({"suites": DATAGRAM_PSK}),
-    MappingProxyType({"extra": RAW_KEY}),
+    MappingProxyType({"extra": messages.RAW_KEY}),
+)
+
+
+# For servers, and boxes before them, that drop long hellos: what is most often spoken, and nothing of TLS 1.3.
+SHORT: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "suites": (
+            *(0xC02B, 0xC02C, 0xC02F, 0xC030, 0xCCA8, 0xCCA9, 0xC009, 0xC00A, 0xC013, 0xC014, 0x009E, 0x009F),
+            *(0x0033, 0x0039, 0x009C, 0x009D, 0x002F, 0x0035, 0x000A, 0x00A8, 0x008C),
+        ),
+        "schemes": (0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0601, 0x0201),
+    }
 )
 
 
@@ -504,7 +548,7 @@ def broad(run: Run) -> Hello:
             *names.GROUP_PARTS["classical"],
             *names.CURVES[5:],
         ),
-        schemes=tuple(names.SCHEMES),
+        schemes=names.OFFERED_SCHEMES,
         server_name=run.target.name,
-        alpn=run.options.alpn,
+        alpn=run.alpn,
     )

@@ -6,7 +6,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Any, Final
 
 from checker.crypto.tls import names
-from checker.crypto.tls.identity import ClientIdentity
+from checker.crypto.tls.identity import ClientIdentity, PreSharedKey
 from checker.crypto.tls.library import LibraryClient, LibraryWanted, datagrams
 from checker.crypto.tls.session import HandshakeError, Session
 from checker.errors import CryptoError, FormatError
@@ -18,11 +18,15 @@ from checker.transport.link import Link, LinkError, Run
 
 if TYPE_CHECKING:
     from checker.crypto.tls.client13 import Client13
+    from checker.crypto.tls.psk12 import PskClient
 
 AFTERMATH: Final = (
     0.5  # seconds: TLS 1.3 refuses a client after our Finished, and some peers never say that all is well
 )
 _RETRANSMIT: Final = 1.0  # seconds (RFC 6347 4.2.4.1)
+
+_X25519: Final = 0x001D
+_TLS13: Final = "TLSv1.3"
 
 
 @value
@@ -36,6 +40,7 @@ class Carried:
     late: bool = False  # the refusal came after our Finished
     ours: bool = False  # our own library failed: no word of the endpoint's
     silent: bool = False
+    cut: bool = False  # the endpoint closed or reset the connection, and gave no reason
     reason: str = ""
     application: Application | None = None
     confirmed: bool = False  # something came after our Finished: a ticket, data, or TLS 1.2's own Finished
@@ -43,6 +48,11 @@ class Carried:
     carried_by: str = ""
     milliseconds: float = 0.0
     resumable: Any = field(default=None, repr=False)
+
+    @property
+    def by_key(self) -> bool:
+        """Return whether it was carried through by a pre-shared key; TLS 1.3 may go on without one."""
+        return self.completed and (self.session.resumed or not self.session.tls13)
 
     @property
     def fact(self) -> Fact:
@@ -71,19 +81,27 @@ class Carried:
 
 @value
 class Plan:
-    """What one handshake is to be: its group (None: the library chooses), its identity, and what comes above."""
+    """What one handshake is to be: its group (None: the library chooses), its identity, and what comes above.
+
+    With `psk` it is one of `version` by that key, and our own client carries it; without one `version` is the highest.
+    """
 
     purpose: str
     group: int | None = None
     identity: ClientIdentity | None = None
     resume: Any = None
+    psk: PreSharedKey | None = None
+    version: str = ""
+    raw_key: bool = False
+    schemes: tuple[int, ...] = ()  # of the server's signature; empty: every one
+    alpn: tuple[str, ...] | None = None  # None: what every hello of the run says
     touch: Touch | None = None
 
 
 async def carry(run: Run, plan: Plan) -> Carried:
     """Carry one handshake through. Never raises for anything that the endpoint does."""
     index = run.note(plan.purpose)
-    by = "otaudit" if plan.group is not None else "pyOpenSSL"
+    by = "pyOpenSSL" if plan.group is None and plan.psk is None else "otaudit"
     try:
         client = _client(run, plan)
     except CryptoError as error:
@@ -102,35 +120,61 @@ async def carry(run: Run, plan: Plan) -> Carried:
     return carried
 
 
-def _client(run: Run, plan: Plan) -> LibraryClient | Client13:
-    alpn = run.options.alpn or (("http/1.1",) if run.target.scheme == "https" else ())
-    if plan.group is not None:
-        from checker.crypto.tls.client13 import Client13, Wanted  # for servers that the library is not enough for
-
-        wanted = Wanted(group=plan.group, server_name=run.target.name, alpn=alpn, identity=plan.identity)
-        return Client13(wanted, run.options.random)
+def _client(run: Run, plan: Plan) -> LibraryClient | Client13 | PskClient:
+    usual = run.alpn or (("http/1.1",) if run.target.scheme == "https" else ())
+    alpn = usual if plan.alpn is None else plan.alpn
+    if plan.psk is not None and plan.version != _TLS13:
+        return _psk_client(run, plan.psk, alpn)
+    if plan.group is not None or plan.psk is not None:
+        return _client13(run, plan, alpn)
     return LibraryClient(
         LibraryWanted(
             datagram=run.target.datagram,
             server_name=run.target.name,
             alpn=alpn,
             identity=plan.identity,
+            highest=names.VERSIONS[plan.version] if plan.version else 0,
             resume=plan.resume,
         )
     )
 
 
+def _client13(run: Run, plan: Plan, alpn: tuple[str, ...]) -> Client13:
+    from checker.crypto.tls.client13 import Client13, Wanted  # for servers that the library is not enough for
+    from checker.crypto.tls.shares import SUPPORTED
+
+    group = _X25519 if plan.group is None else plan.group
+    wanted = Wanted(
+        group=group,
+        others=() if plan.psk is None else tuple(sorted(SUPPORTED - {group})),
+        server_name=run.target.name,
+        alpn=alpn,
+        identity=plan.identity,
+        psk=plan.psk,
+        raw_key=plan.raw_key,
+        schemes=plan.schemes or names.MODERN_SCHEMES,
+    )
+    return Client13(wanted, run.options.random)
+
+
+def _psk_client(run: Run, psk: PreSharedKey, alpn: tuple[str, ...]) -> PskClient:
+    from checker.crypto.tls import psk12  # loaded where a key is given
+
+    wanted = psk12.Wanted(psk=psk, datagram=run.target.datagram, server_name=run.target.name, alpn=alpn)
+    return psk12.PskClient(wanted, run.options.random)
+
+
 class _Courier:
     """Passes bytes between a client and a link, and keeps what came of it."""
 
-    def __init__(self, run: Run, client: LibraryClient | Client13, plan: Plan) -> None:
+    def __init__(self, run: Run, client: LibraryClient | Client13 | PskClient, plan: Plan) -> None:
         self._run = run
         self._client = client
         self._plan = plan
         self._application: Application | None = None
         self._reason = ""
         self._alert: int | None = None
-        self._ours = self._silent = self._confirmed = False
+        self._ours = self._silent = self._cut = self._confirmed = False
         self._started = run.now()
         self._finished = 0.0
 
@@ -146,8 +190,7 @@ class _Courier:
             await self._aftermath(link)
         if self._plan.touch is not None and not self._client.closed:
             await self._touch(link, self._plan.touch)
-        if isinstance(self._client, LibraryClient):
-            await self._send(link, self._client.close())
+        await self._send(link, self._client.close())
 
     async def _touch(self, link: Link, touch: Touch) -> None:
         await self._send(link, self._client.send(touch.request))
@@ -180,7 +223,7 @@ class _Courier:
         try:
             return await link.receive(_RETRANSMIT)
         except LinkError as error:
-            if error.kind != "timeout" or not isinstance(self._client, LibraryClient):
+            if error.kind != "timeout":
                 raise
         link.recording.ended = ""
         await self._send(link, self._client.retransmit())
@@ -192,7 +235,7 @@ class _Courier:
 
     def end(self, error: LinkError) -> None:
         """Note that the connection ended; after a completed handshake that is not yet a refusal."""
-        self._silent = error.kind == "timeout"
+        self._silent, self._cut = error.kind == "timeout", error.kind in {"closed", "reset"}
         self._reason = self._reason or str(error)
         if self._client.received and self._plan.touch is not None and self._application is None:
             self._application = self._plan.touch.read(bytes(self._client.received))
@@ -213,14 +256,19 @@ class _Courier:
             late=client.completed and self._alert is not None,
             ours=self._ours,
             silent=self._silent,
+            cut=self._cut and self._alert is None,
             reason=self._reason,
             application=self._application,
             confirmed=self._confirmed,
-            group=client.group if isinstance(client, LibraryClient) else names.group_name(self._plan.group or 0),
+            group=client.group if isinstance(client, LibraryClient) else _named(self._plan.group),
             carried_by=by,
             milliseconds=round(((self._finished or self._run.now()) - self._started) * 1000, 3),
             resumable=client.resumable if isinstance(client, LibraryClient) else None,
         )
+
+
+def _named(group: int | None) -> str:
+    return "" if group is None else names.group_name(group)
 
 
 def touch_for(run: Run) -> tuple[Touch, ...]:
@@ -235,7 +283,7 @@ async def neighbour(run: Run, port: int, touch: Touch) -> tuple[Fact, Applicatio
     index = run.note(f"does the service answer without TLS at port {port}?")
     data = b""
     try:
-        async with run.connect(index, port=port) as link:
+        async with run.connect(index, peer=run.neighbour(port)) as link:
             await link.send(touch.request)
             while not touch.whole(data):
                 data += await link.receive()

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from checker.crypto.keyring import KeyRing
-from checker.crypto.tls.identity import ClientIdentity
+from checker.crypto.tls.identity import ClientIdentity, PreSharedKey
 from checker.model.value import value
 
 DEFAULT_PORTS: Final = {"https": 443, "mqtts": 8883, "coaps": 5684, "tls": 443, "dtls": 5684}
@@ -61,12 +61,15 @@ class Options:
     examination of one endpoint. `rate` is connections per second at most, 0 for no limit. `enumerate_all` names every
     accepted suite, group and scheme, and not only the first of each class (None: where a round trip takes less than
     `FAST_LINK`). `plaintext_port` is where the same service may answer without TLS (None: the scheme's usual one,
-    if the target's own is usual too; 0: do not ask).
+    if the target's own is usual too; 0: do not ask). `fetch` lets OCSP answers and revocation lists be fetched from
+    where certificates say. `device_ring` verifies `identity` where it is given, and `ring` does where not.
     """
 
     as_of: str
     ring: KeyRing = field(default_factory=KeyRing.empty)
+    device_ring: KeyRing | None = None
     identity: ClientIdentity | None = None
+    psk: PreSharedKey | None = None
     credentials: Mapping[str, ClientIdentity] = field(default_factory=lambda: MappingProxyType({}))
     pins: tuple[str, ...] = ()
     alpn: tuple[str, ...] = ()
@@ -77,6 +80,7 @@ class Options:
     rate: float = 0.0
     enumerate_all: bool | None = None
     touch_application: bool = True
+    fetch: bool = True
     plaintext_port: int | None = None
     clock: Clock = field(default_factory=Clock)
     random: Callable[[int], bytes] = secrets.token_bytes

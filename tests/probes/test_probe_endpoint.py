@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -244,6 +245,20 @@ def test_one_key_behind_two_endpoints_is_told_and_behind_two_names_of_one_is_not
     assert not told(GOOD, GOOD)
     other = replace(LEAF, key=replace(KEY, id="ef" * 32))
     assert not told(GOOD, replace(GOOD, port=9443, chain=replace(GOOD.chain, sent=(other,))))
+    second = ServerChain(sent=(LEAF,))
+    assert told(GOOD, replace(GOOD, port=9443, chain=replace(GOOD.chain, sent=(other,)), other_chains=(second,)))
+    pin = "sha256/" + base64.b64encode(bytes.fromhex(KEY.id)).decode()
+    assert told(GOOD, replace(GOOD, port=9443, chain=ServerChain(raw_public_key_pin=pin)))
+    assert not told(GOOD, replace(GOOD, port=9443, chain=ServerChain(raw_public_key_pin="sha256/" + "A" * 43 + "=")))
+
+
+def test_a_second_certificate_counts_for_the_session(lab: Any) -> None:
+    bad = ServerChain(sent=(LEAF,), within_validity=NO, path_valid=NO, name_matches=YES, weak_hash=NO, weakest_bits=112)
+    (record,) = [item for item in seen(lab, replace(GOOD, other_chains=(bad,))) if item.kind == "tls_session"]
+    found = {
+        name: record.values.get(name) for name in ("chain_valid", "within_validity", "name_matches", "weakest_bits")
+    }
+    assert found == {"chain_valid": False, "within_validity": False, "name_matches": True, "weakest_bits": 112}
 
 
 def test_a_key_that_an_endpoint_shows_is_a_tls_key_of_the_inventory(lab: Any) -> None:

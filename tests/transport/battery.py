@@ -67,6 +67,13 @@ def s_server(pki: Any, leaf: str, *options: str) -> contextlib.AbstractContextMa
     return process([*command, *options], port, udp=udp)
 
 
+@contextlib.contextmanager
+def coap(tool: str, *options: str) -> Iterator[int]:
+    secure = free_port(socket.SOCK_DGRAM)
+    with process([tool, "-A", "127.0.0.1", "-p", str(secure - 1), *options], secure, udp=True) as port:
+        yield port
+
+
 @dataclass
 class Server:
     """One `server` block of nginx."""
@@ -113,6 +120,47 @@ def mosquitto(pki: Any, folder: Path) -> Iterator[dict[str, int]]:
     )
     with process(["mosquitto", "-c", str(folder / "m.conf")], ports["psk"]):
         yield ports
+
+
+@contextlib.contextmanager
+def responder(
+    pki: Any, folder: Path, signer: str, *, number: int, revoked: str = "", known: tuple[str, ...] = ()
+) -> Iterator[int]:
+    """Run OpenSSL's OCSP responder at a port that certificates name already."""
+    lines = []
+    for text in known:
+        state = ("R", "260101000000Z") if text == revoked else ("V", "")
+        lines.append(f"{state[0]}\t350101000000Z\t{state[1]}\t{pki.serial(text):040X}\tunknown\t/CN={text}\n")
+    (folder / "index").write_text("".join(lines))
+    command = ["openssl", "ocsp", "-index", str(folder / "index"), "-port", str(number), "-CA", pki.path("int.pem")]
+    command += ["-rsigner", pki.path(f"{signer}.pem"), "-rkey", pki.path(f"{signer}.key"), "-nmin", "60", "-ignore_err"]
+    with process(command, number):
+        yield number
+
+
+def http(body: bytes, status: str = "200 OK", head: str = "") -> Serve:
+    """Return what answers one HTTP request, its body read, and closes."""
+    answer = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{head}\r\n".encode() + body
+
+    def serve(sock: socket.socket) -> None:
+        asked = sock.recv(65536)
+        stated = next(
+            (int(line[15:]) for line in asked.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0
+        )
+        while len(asked.partition(b"\r\n\r\n")[2]) < stated:
+            asked += sock.recv(65536)
+        sock.sendall(answer)
+
+    return serve
+
+
+def latest(bodies: list[bytes]) -> Serve:
+    """Return what answers HTTP with the last of these: it may be made once the port is known."""
+
+    def serve(sock: socket.socket) -> None:
+        http(bodies[-1])(sock)
+
+    return serve
 
 
 @contextlib.contextmanager

@@ -44,7 +44,7 @@ def probe(pki: Pki) -> Probe:
         anchors = [parse_certificate(pki.root.der, "root")]
         ring = KeyRing.of(anchors=anchors, crls=[parse_crl(crl) for crl in changes.pop("crls", ())])
         path = changes.pop("path", "/")
-        options = Options(as_of=AS_OF, **{"ring": ring, "timeout": 2.0, **changes})
+        options = Options(**{"as_of": AS_OF, "ring": ring, "timeout": 2.0, **changes})
         return examine(Target(scheme=scheme, host=host, port=port, server_name=name, path=path), options)
 
     return run

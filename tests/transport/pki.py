@@ -51,7 +51,22 @@ class Holder:
         return bytes(self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
-def authority(text: str, issuer: Holder | None = None, path: int | None = None) -> Holder:
+def told_at(*, ocsp: tuple[str, ...] = (), lists: tuple[str, ...] = ()) -> tuple[x509.ExtensionType, ...]:
+    """Return the extensions that name responders and lists, one distribution point for each list."""
+    found: list[x509.ExtensionType] = []
+    if ocsp:
+        places = [x509.UniformResourceIdentifier(url) for url in ocsp]
+        method = x509.oid.AuthorityInformationAccessOID.OCSP
+        found.append(x509.AuthorityInformationAccess([x509.AccessDescription(method, place) for place in places]))
+    if lists:
+        names = [[x509.UniformResourceIdentifier(url)] for url in lists]
+        found.append(x509.CRLDistributionPoints([x509.DistributionPoint(each, None, None, None) for each in names]))
+    return tuple(found)
+
+
+def authority(
+    text: str, issuer: Holder | None = None, path: int | None = None, more: tuple[x509.ExtensionType, ...] = ()
+) -> Holder:
     key = ec.generate_private_key(ec.SECP256R1())
     builder = (
         x509.CertificateBuilder()
@@ -63,6 +78,8 @@ def authority(text: str, issuer: Holder | None = None, path: int | None = None) 
         .not_valid_after(NOW + 400 * DAY)
         .add_extension(x509.BasicConstraints(ca=True, path_length=path), critical=True)
     )
+    for extension in more:
+        builder = builder.add_extension(extension, critical=False)
     return Holder(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key)
 
 
@@ -75,6 +92,7 @@ class Leaf:
     start: dt.timedelta = -DAY
     end: dt.timedelta = 60 * DAY
     usage: Any = Usage.SERVER_AUTH
+    more: tuple[x509.ExtensionType, ...] = ()
 
 
 def leaf(text: str, issuer: Holder | None, how: Leaf, above: list[x509.Certificate] | None = None) -> Holder:
@@ -94,6 +112,8 @@ def leaf(text: str, issuer: Holder | None, how: Leaf, above: list[x509.Certifica
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .add_extension(x509.ExtendedKeyUsage([how.usage]), critical=False)
     )
+    for extension in how.more:
+        builder = builder.add_extension(extension, critical=False)
     signer = issuer.key if issuer else key
     digest = None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256()
     return Holder(builder.sign(signer, digest), key, above or [])
@@ -134,6 +154,7 @@ class Pki:
         traditional = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
         public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         (folder / "raw.pem").write_bytes(traditional + public)
+        (folder / "public.pem").write_bytes(public)
         (folder / "ok.ocsp").write_bytes(self.staple("ok"))
         (folder / "revoked.ocsp").write_bytes(self.staple("ok", revoked=True))
 
@@ -161,6 +182,15 @@ class Pki:
             builder = builder.certificates([signer.certificate])
         response = builder.sign(signer.key, hashes.SHA256())
         return response.public_bytes(Encoding.DER)
+
+    def issue(self, text: str, how: Leaf, issuer: Holder | None = None) -> Holder:
+        """Make one more leaf of the intermediate (or of another issuer), with its files."""
+        issuer = issuer or self.intermediate
+        holder = leaf(text, issuer, how, [issuer.certificate])
+        self.leaves[text] = holder
+        for suffix, data in (("chain", holder.chain), ("pem", holder.pem), ("key", holder.key_pem)):
+            (self.folder / f"{text}.{suffix}").write_bytes(data)
+        return holder
 
     def pin(self, text: str) -> str:
         """Return a pin the way that RFC 7469 2.4 does, without the code under test."""
@@ -196,13 +226,35 @@ class Pki:
         return name
 
     def crl(self, *texts: str) -> bytes:
+        return self.list(*texts)
+
+    def list(
+        self,
+        *texts: str,
+        signer: Holder | None = None,
+        issuer: Holder | None = None,
+        age: int = 0,
+        more: tuple[x509.ExtensionType, ...] = (),
+        reason: x509.ReasonFlags | None = None,
+        revoked_at: dt.datetime = NOW - DAY,
+    ) -> bytes:
+        """Return a list of the intermediate (or another issuer), `age` days old, which ends after eight."""
+        issuer = issuer or self.intermediate
         builder = (
             x509.CertificateRevocationListBuilder()
-            .issuer_name(self.intermediate.certificate.subject)
-            .last_update(NOW - DAY)
-            .next_update(NOW + 7 * DAY)
+            .issuer_name(issuer.certificate.subject)
+            .last_update(NOW - (1 + age) * DAY)
+            .next_update(NOW + (7 - age) * DAY)
         )
         for text in texts:
-            revoked = x509.RevokedCertificateBuilder().serial_number(self.leaves[text].certificate.serial_number)
-            builder = builder.add_revoked_certificate(revoked.revocation_date(NOW - DAY).build())
-        return builder.sign(self.intermediate.key, hashes.SHA256()).public_bytes(Encoding.DER)
+            revoked = x509.RevokedCertificateBuilder().serial_number(self.serial(text)).revocation_date(revoked_at)
+            if reason is not None:
+                revoked = revoked.add_extension(x509.CRLReason(reason), critical=False)
+            builder = builder.add_revoked_certificate(revoked.build())
+        for extension in more:
+            builder = builder.add_extension(extension, critical=True)
+        return builder.sign((signer or issuer).key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+    def serial(self, text: str) -> int:
+        holder = self.leaves.get(text) or self.intermediate
+        return int(holder.certificate.serial_number)

@@ -104,6 +104,21 @@ def test_coap_codes(code: int, answer: Answer) -> None:
     assert touch("coaps").read(bytes([0x64, code, 1, 1]) + b"\2\2\2\2").answered.answer is NOT_SHOWN
 
 
+def test_a_path_becomes_options_of_its_parts_and_its_query() -> None:
+    request = touch("coaps", "/a%20b/c?x=1&y").request[8:]
+    assert request == b"\xb3a b\x01c\x43x=1\x01y"  # RFC 7252 6.4
+    assert touch("coaps", "/?q").request[8:] == b"\xd1\x02q"
+    assert touch("coaps", "/" + "x" * 300 + "/y").request[8:] == b"\xb1y"  # a part of 300 bytes fits no option
+
+
+def test_an_answer_after_an_empty_acknowledgement_is_read() -> None:
+    """As from a server that needs time; the two datagrams stand one behind the other."""
+    answer = b"\x44\x45\2\2\1\1\1\1"
+    assert touch("coaps").whole(b"\x60\0\1\1" + answer)
+    assert touch("coaps").read(b"\x60\0\1\1" + answer).status == 205
+    assert touch("coaps").read(b"\x60\0\1\1").answered.answer is NOT_SHOWN
+
+
 def test_an_empty_acknowledgement_is_not_yet_the_answer() -> None:
     assert not touch("coaps").whole(b"\x60\0\1\1")
     assert touch("coaps").whole(b"\x64\x45\1\1\1\1\1\1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from checker.__main__ import run
 from checker.model.assessment import Assessment
+from checker.model.endpoint import Answer, Manner
 from checker.model.terms import Reason, Verdict
 from checker.pipeline import Options, assess
-from tests.transport.pki import AS_OF, Pki
+from tests.transport.battery import PSK, free_port, port, responder, silent
+from tests.transport.conftest import Start, needs
+from tests.transport.pki import AS_OF, DAY, Leaf, Pki, told_at
 
 
 class Described:
@@ -33,19 +37,30 @@ class Described:
         spki = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         return "sha256/" + base64.b64encode(hashlib.sha256(spki).digest()).decode()
 
-    def assess(self, port: int, *, live: bool = True, pins: tuple[str, ...] = ()) -> Assessment:
+    def assess(
+        self,
+        port: int,
+        *,
+        live: bool = True,
+        pins: tuple[str, ...] = (),
+        manner: Manner | None = None,
+        more: tuple[dict[str, Any], ...] = (),
+        expired: dict[str, str] | None = None,
+    ) -> Assessment:
         trust = {"anchors": ["root.pem"], "pins": list(pins)} if pins else {"anchors": ["root.pem"]}
         device = {
             "otaudit": "device/1", "vendor": "Acme", "model": "GW", "targets": [{"id": "main"}],
             "trust": {"transport": trust, "devices": {"anchors": ["root.pem"]}},
         }  # fmt: skip
-        endpoint = {
+        endpoint: dict[str, Any] = {
             "id": "updates", "url": f"https://localhost:{port}/fw",
             "client_identity": {"cert": "device.pem", "key": "device.key"},
         }  # fmt: skip
-        update = {"otaudit": "update/1", "device": device, "id": "u", "version": "1", "endpoints": [endpoint]}
+        if expired is not None:
+            endpoint["client_identity"]["expired"] = expired
+        update = {"otaudit": "update/1", "device": device, "id": "u", "version": "1", "endpoints": [endpoint, *more]}
         (self.folder / "update.yaml").write_text(json.dumps(update))
-        return assess(self.folder / "update.yaml", Options(as_of=AS_OF, live=live))
+        return assess(self.folder / "update.yaml", Options(as_of=AS_OF, live=live, manner=manner or Manner()))
 
 
 @pytest.fixture
@@ -143,3 +158,92 @@ def test_the_probe_command_writes_a_record_that_says_the_same_again(
     key = described.pki.leaves["device"].key_pem.splitlines()[1]
     assert key not in record.read_bytes()
     assert all(item["sent"] for item in json.loads(record.read_text())["endpoints"][0]["exchanges"])
+
+
+@needs("openssl", "nginx")
+@pytest.mark.parametrize(
+    ("revoked", "fetch", "told"),
+    [
+        (False, True, [True, True, False]),
+        (True, True, [True, True, True]),
+        (False, False, [True, False, None]),
+    ],
+)
+def test_the_devices_own_responder_is_asked_for_send(
+    described: Described,
+    nginx: Any,
+    start: Start,
+    tmp_path: Path,
+    revoked: bool,  # noqa: FBT001 - a parameter
+    fetch: bool,  # noqa: FBT001
+    told: list[bool | None],
+) -> None:
+    number, pki = free_port(), described.pki
+    place = told_at(ocsp=(f"http://127.0.0.1:{number}",))
+    device = pki.issue("told-device", Leaf(usage=pki.client_auth, names=("device-1",), more=place))
+    start(
+        responder(pki, tmp_path, "int", number=number, known=("told-device",), revoked="told-device" if revoked else "")
+    )
+    (tmp_path / "device.pem").write_bytes(device.chain)
+    (tmp_path / "device.key").write_bytes(device.key_pem)
+    found = described.assess(nginx["mutual"], manner=Manner(fetch=fetch))
+    (path,) = [item for item in found.evidence.of("chain") if item.values.get("use") == "tls-client"]
+    assert [path.values.get(name) for name in ("revocation_named", "revocation_checked", "revoked")] == told
+    assert verdicts(found, "SEND-E-PK7")["SEND-E-PK7"] == ("fail" if revoked else "unknown")  # no artifact is described
+
+
+def test_options_of_an_endpoint_go_before_those_of_the_command(described: Described, nginx: Any, start: Start) -> None:
+    quiet = start(port(silent))
+    words = {"url": f"tls://127.0.0.1:{quiet}", "timeout": 1}
+    began = time.monotonic()
+    found = described.assess(nginx["both"], manner=Manner(timeout=30.0, gentle=True, rate=100.0), more=(words,))
+    assert time.monotonic() - began < 15
+    reasons = {item.values.get("endpoint"): item.unavailable for item in found.evidence.of("tls_offer")}
+    assert reasons == {"updates": None, words["url"]: Reason.TIMEOUT}
+    by_port = {item.port: item for item in found.endpoints}
+    assert by_port[quiet].exchanges[0].milliseconds < 3000
+    asked = by_port[nginx["both"]]
+    assert asked.milliseconds > (asked.connections - 2) * 10
+
+
+def test_an_expired_credential_of_the_right_authority_may_be_described(described: Described, nginx: Any) -> None:
+    old = described.pki.issue("old-device", Leaf(start=-60 * DAY, end=-DAY, usage=described.pki.client_auth))
+    (described.folder / "old.pem").write_bytes(old.chain)
+    (described.folder / "old.key").write_bytes(old.key_pem)
+    for expired, said in (({"cert": "old.pem", "key": "old.key"}, "given"), (None, "made here")):
+        (facts,) = described.assess(nginx["mutual"], expired=expired).endpoints
+        trial = next(item for item in facts.client.trials if item.credential == "expired")
+        assert (trial.accepted.answer, said in trial.accepted.reason) == (Answer.NO, True)
+
+
+def test_a_described_pre_shared_key_is_tried_and_never_shown(described: Described, nginx: Any, mosquitto: Any) -> None:
+    (described.folder / "a.psk").write_text(PSK)
+    (described.folder / "bad.psk").write_text("secretkey")
+    address = f"mqtts://127.0.0.1:{mosquitto['psk']}"
+    good = {"url": address, "psk": {"identity": "ota", "key": "a.psk"}}
+    bad = {"id": "bad", "url": f"mqtts://localhost:{mosquitto['psk']}", "psk": {"identity": "ota", "key": "bad.psk"}}
+    found = described.assess(nginx["both"], more=(good, bad))
+    facts = next(item for item in found.endpoints if item.port == mosquitto["psk"])
+    taken = {item.credential: item.accepted.answer for item in facts.psk_trials if item.version == "TLSv1.2"}
+    assert taken == {"psk": Answer.YES, "psk_other_identity": Answer.NO, "psk_wrong_key": Answer.NO}
+    sessions = [item for item in found.evidence.of("tls_session") if item.values.get("endpoint") == address]
+    assert [item.values.get("version") for item in sessions] == ["TLSv1.2"]
+    (refused,) = [item for item in found.evidence.of("tls_offer") if item.values.get("endpoint") == "bad"]
+    assert "holds no key in hexadecimal" in refused.explanation
+    assert PSK not in repr(found).lower()
+    assert "secretkey" not in repr(found)
+
+
+def test_the_probe_command_takes_an_expired_credential(
+    described: Described, nginx: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = described.pki.issue("old-device", Leaf(start=-60 * DAY, end=-DAY, usage=described.pki.client_auth))
+    (tmp_path / "old.pem").write_bytes(old.chain)
+    (tmp_path / "old.key").write_bytes(old.key_pem)
+    words = ["probe", f"https://localhost:{nginx['mutual']}/", "--trust", str(tmp_path / "root.pem"), "--as-of", AS_OF]
+    words += ["--client-cert", str(tmp_path / "device.pem"), "--client-key", str(tmp_path / "device.key")]
+    run([*words, "--expired-client-cert", str(tmp_path / "old.pem"), "--expired-client-key", str(tmp_path / "old.key")])
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "credential expired refused by application: HTTP 400; it was given, of the authority CN=int" in shown
+    assert run([*words, "--expired-client-cert", str(tmp_path / "old.pem")]) == 2
+    assert "belong together" in capsys.readouterr().err

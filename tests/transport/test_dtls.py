@@ -14,7 +14,7 @@ from checker.crypto.tls.session import Session
 from checker.model.endpoint import Answer, ClientAuth, Reach
 from checker.transport.chain import describe
 from checker.transport.target import Options
-from tests.transport.battery import PSK, free_port, process, s_server
+from tests.transport.battery import PSK, coap, free_port, process, s_server
 from tests.transport.conftest import Probe, Start, needs
 from tests.transport.pki import AS_OF, Pki
 
@@ -58,13 +58,6 @@ def test_a_psk_only_dtls_port_tells_its_hint(pki: Pki, start: Start, probe: Prob
     assert (facts.psk.answer, facts.psk_identity_hint) == (YES, "ota")
 
 
-@contextlib.contextmanager
-def coap(tool: str, *options: str) -> Iterator[int]:
-    secure = free_port(socket.SOCK_DGRAM)
-    with process([tool, "-A", "127.0.0.1", "-p", str(secure - 1), *options], secure, udp=True) as port:
-        yield port
-
-
 @needs("coap-server-openssl", "coap-server-gnutls")
 @pytest.mark.parametrize("tool", ["coap-server-openssl", "coap-server-gnutls"])
 def test_libcoap_answers_a_get_under_its_certificate(pki: Pki, start: Start, probe: Probe, tool: str) -> None:
@@ -73,6 +66,25 @@ def test_libcoap_answers_a_get_under_its_certificate(pki: Pki, start: Start, pro
     assert facts.versions["DTLSv1.2"].answer is YES
     assert (facts.application.status, facts.application.answered.answer) == (205, YES)
     assert (facts.client.state, facts.chain.name_matches.answer) == (ClientAuth.NOT_ASKED, YES)
+
+
+@needs("gnutls-serv")
+def test_gnutls_that_refuses_by_silence_still_names_what_it_takes(pki: Pki, start: Start, probe: Probe) -> None:
+    """It answers no list of which it takes nothing, so its lists stay open; what it takes is asked for first."""
+    number = free_port(socket.SOCK_DGRAM)
+    files = ["--x509certfile", pki.path("ok.chain"), "--x509keyfile", pki.path("ok.key"), "--disable-client-cert"]
+    server = start(process(["gnutls-serv", "-u", "-p", str(number), "--priority", "NORMAL", *files], number, udp=True))
+    offer = probe(server, "dtls", timeout=1.2).suites["DTLSv1.2"]
+    assert "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256" in offer.accepted
+    assert not offer.complete
+    assert Answer.NO not in {fact.answer for fact in offer.classes.values()}
+
+
+@needs("coap-server-openssl")
+def test_libcoap_that_acknowledges_first_and_answers_later(pki: Pki, start: Start, probe: Probe) -> None:
+    server = start(coap("coap-server-openssl", "-c", pki.path("ok.chain"), "-j", pki.path("ok.key"), "-n"))
+    facts = probe(server, "coaps", path="/async?1", enumerate_all=False, timeout=4.0)
+    assert (facts.application.status, facts.application.answered.answer) == (205, YES)
 
 
 @needs("coap-server-openssl")
@@ -103,9 +115,12 @@ def test_a_raw_public_key_is_shown_with_its_pin(pki: Pki, start: Start, probe: P
     assert facts.chain.raw_public_key.answer is YES
     assert facts.chain.raw_public_key_pin == pki.pin("ok")
     assert facts.pins.matches.answer is YES
+    assert "it signed the handshake" in facts.chain.raw_public_key.reason
     raw = Session(raw_public_key=True, certificates=(bytes.fromhex(pki.spki("ok")),))
     other = Options(as_of=AS_OF, pins=(pki.pin("ok2"),))
     assert describe(raw, "localhost", other, 0)[1].matches.answer is NO
+    unproved = describe(raw, "localhost", Options(as_of=AS_OF, pins=(pki.pin("ok"),)), 0)[1]
+    assert unproved.matches.answer is Answer.NOT_SHOWN  # anybody can show a public key
 
 
 @contextlib.contextmanager

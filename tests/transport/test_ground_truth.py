@@ -8,7 +8,7 @@ from checker.crypto.tls.identity import ClientIdentity
 from checker.model.endpoint import Answer, ClientAuth, EndpointFacts, Reach
 from tests.transport.battery import free_port, port, pyopenssl, reset, s_server, says, silent
 from tests.transport.conftest import Probe, Start, needs
-from tests.transport.pki import Pki
+from tests.transport.pki import DAY, Leaf, Pki
 
 YES, NO, NOT_SHOWN = Answer.YES, Answer.NO, Answer.NOT_SHOWN
 
@@ -292,3 +292,18 @@ def test_an_expired_credential_may_be_given_and_a_made_one_says_so(
         trial = next(item for item in facts.client.trials if item.credential == "expired")
         assert trial.accepted.answer is NO
         assert ("made here" in trial.accepted.reason) is said
+
+
+def test_an_identity_that_has_ended_is_the_expired_one_and_no_valid_one_is_claimed(
+    nginx: dict[str, int], pki: Pki, probe: Probe, identity: ClientIdentity
+) -> None:
+    old = pki.issue("old", Leaf(start=-60 * DAY, end=-DAY, usage=pki.client_auth))
+    ended = ClientIdentity((old.der, pki.intermediate.der), old.key)
+    found = {item.credential: item.accepted for item in probe(nginx["mutual"], identity=ended).client.trials}
+    assert (found["valid"].answer, found["expired"].answer) == (NOT_SHOWN, NO)
+    assert "not tried: the given identity ended on" in found["valid"].reason
+    assert "given, of the authority CN=int" in found["expired"].reason
+    facts = probe(nginx["mutual"], identity=identity, credentials={"expired": identity}, enumerate_all=False)
+    found = {item.credential: item.accepted for item in facts.client.trials}
+    assert (found["valid"].answer, found["expired"].answer) == (YES, NOT_SHOWN)
+    assert "ends only on" in found["expired"].reason

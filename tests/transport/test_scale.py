@@ -39,6 +39,31 @@ def test_200_endpoints_at_once_stay_below_100_mib(nginx: dict[str, int]) -> None
     assert int(done.stdout) < 100
 
 
+LEAN = """
+import sys
+from checker.transport.probe import examine
+from checker.transport.target import Options, Target
+facts = examine(Target(scheme="https", host="127.0.0.1", port=int(sys.argv[1])), Options(as_of=sys.argv[2]))
+assert facts.application.status == 200
+print(*sorted(name for name in sys.modules if name in sys.argv[3:]))
+"""
+
+
+def test_a_plain_probe_loads_nothing_of_what_it_does_not_use(nginx: dict[str, int]) -> None:
+    rooms = [
+        "transport.fetch",
+        "transport.revocation",
+        "crypto.tls.psk12",
+        "crypto.tls.staple",
+        "crypto.tls.revocation",
+    ]
+    unused = [*(f"checker.{name}" for name in rooms), "http.client"]
+    command = [sys.executable, "-c", LEAN, str(nginx["both"]), AS_OF, *unused]
+    top = Path(__file__).resolve().parents[2]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=top)
+    assert (done.returncode, done.stdout.split()) == (0, []), done.stderr
+
+
 def test_endpoints_come_back_in_order(nginx: dict[str, int], pki: Pki) -> None:
     ring = KeyRing.of(anchors=[parse_certificate(pki.root.der)])
     options = Options(as_of=AS_OF, ring=ring, enumerate_all=False)

@@ -8,6 +8,7 @@ verified; whether its certificate is trusted is judged elsewhere.
 from __future__ import annotations
 
 import hmac
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 
 from checker.crypto.tls import messages, names, records, schedule
-from checker.crypto.tls.identity import ClientIdentity
+from checker.crypto.tls.identity import ClientIdentity, PreSharedKey
 from checker.crypto.tls.messages import Hello
 from checker.crypto.tls.records import Message, MessageReader, Record, RecordReader
 from checker.crypto.tls.schedule import Protection, Secrets, Suite
@@ -27,6 +28,7 @@ from checker.model.value import value
 
 _CLIENT_CONTEXT: Final = b" " * 64 + b"TLS 1.3, client CertificateVerify\0"
 _MESSAGE_HASH, _KEY_UPDATE = 254, 24
+_PSK_HASH: Final = "sha256"
 _CHANGE: Final = b"\x14\x03\x03\x00\x01\x01"  # a dummy change_cipher_spec, for middleboxes (RFC 9846 D.4)
 _EXPECTED: Final = {  # which message may follow which, with a certificate and without a PSK
     0: {messages.SERVER_HELLO},
@@ -40,37 +42,82 @@ _EXPECTED: Final = {  # which message may follow which, with a certificate and w
 
 @value
 class Wanted:
-    """What to ask for: the group, and what the hello says beside it."""
+    """What to ask for: the group, and what the hello says beside it.
+
+    `others` are groups that the server may ask for in place of it, by a HelloRetryRequest.
+    """
 
     group: int
+    others: tuple[int, ...] = ()
     server_name: str = ""
     alpn: tuple[str, ...] = ()
     identity: ClientIdentity | None = None
+    psk: PreSharedKey | None = None  # an external one, with (EC)DHE
+    raw_key: bool = False  # only a raw public key will do (RFC 7250)
     suites: tuple[int, ...] = names.TLS13_SUITES
     schemes: tuple[int, ...] = names.MODERN_SCHEMES
 
 
-class Client13:
-    """One handshake. `start` gives the first bytes, `feed` takes the server's and gives the next ones of ours."""
+class OwnClient(ABC):
+    """What our own clients have in common: what came of the handshake, and who takes which content."""
 
-    def __init__(self, wanted: Wanted, random: Callable[[int], bytes]) -> None:
+    def __init__(self) -> None:
         self.session = Session()
         self.completed = False
         self.closed = False
         self.received = bytearray()  # application data
+
+    def _content(self, kind: int, payload: bytes) -> bytes:
+        """Take the content of a record, already opened; return what to send.
+
+        Raises:
+            FormatError: it has no place in a handshake.
+        """
+        if kind == records.ALERT:
+            return self._alert(payload)
+        if kind == records.DATA and self.completed:
+            self.received += payload
+            return b""
+        if kind != records.HANDSHAKE:
+            raise FormatError(f"a record of type {kind} inside the handshake", field="record")
+        return self._handshake(payload)
+
+    def retransmit(self) -> bytes:
+        """Return the last flight again; nothing over a stream, which loses none."""
+        return b""
+
+    @abstractmethod
+    def _alert(self, payload: bytes) -> bytes:
+        """Take an alert."""
+
+    @abstractmethod
+    def _handshake(self, payload: bytes) -> bytes:
+        """Take a part of the handshake, and return what to send."""
+
+
+class Client13(OwnClient):
+    """One handshake. `start` gives the first bytes, `feed` takes the server's and gives the next ones of ours."""
+
+    def __init__(self, wanted: Wanted, random: Callable[[int], bytes]) -> None:
+        super().__init__()
         self._wanted = wanted
+        self._random = random
         self._share = Share(wanted.group, random)
         self._hello = Hello(
             versions=(messages.TLS13,),
             suites=wanted.suites,
             random=random(32),
             session_id=random(32),
-            groups=(wanted.group,),
+            groups=(wanted.group, *wanted.others),
             schemes=wanted.schemes,
             server_name=wanted.server_name,
             alpn=wanted.alpn,
             key_shares=((wanted.group, self._share.public),),
+            extra=messages.RAW_KEY if wanted.raw_key else (),
         )
+        if wanted.psk is not None:  # the hash of an external key is SHA-256 unless agreed otherwise (RFC 9846 4.2.11)
+            fitting = tuple(item for item in wanted.suites if schedule.SUITES[item].hash == _PSK_HASH)
+            self._hello = replace(self._hello, suites=fitting)
         self._transcript = b""
         self._last = 0
         self._records = RecordReader()
@@ -82,9 +129,20 @@ class Client13:
 
     def start(self) -> bytes:
         """Return the ClientHello."""
-        first = records.message(messages.CLIENT_HELLO, messages.client_hello(self._hello))
-        self._transcript = first
+        self._transcript = first = self._client_hello()
         return records.records(records.HANDSHAKE, first)
+
+    def _client_hello(self) -> bytes:
+        """Return the hello; an offered key comes last, with a binder over all before it (RFC 9846 4.2.11.2)."""
+        psk = self._wanted.psk
+        if psk is None:
+            return records.message(messages.CLIENT_HELLO, messages.client_hello(self._hello))
+        suite = schedule.SUITES[self._hello.suites[0]]
+        offer = messages.psk_offer(psk.identity.encode(), bytes(suite.size))
+        hello = replace(self._hello, extra=(*self._hello.extra, (messages.PSK, offer)))
+        raw = records.message(messages.CLIENT_HELLO, messages.client_hello(hello))
+        binder = schedule.binder(suite, psk.key, self._transcript + raw[: -(3 + suite.size)])
+        return raw[: -suite.size] + binder
 
     def send(self, data: bytes) -> bytes:
         """Return application data as records.
@@ -95,6 +153,12 @@ class Client13:
         if self._seal is None or not self.completed:
             raise HandshakeError("the handshake is not complete", ours=True)
         return self._seal.seal(records.DATA, data)
+
+    def close(self) -> bytes:
+        """Return a close_notify (RFC 9846 6.1), and nothing before the end of the handshake or after the server's."""
+        if self._seal is None or not self.completed or self.closed:
+            return b""
+        return self._seal.seal(records.ALERT, b"\1\0")
 
     def feed(self, data: bytes) -> bytes:
         """Take what the server sent; return what to send to it.
@@ -113,13 +177,9 @@ class Client13:
             kind, payload = self._open.open(record)
         elif self._open is not None and kind != records.ALERT:
             raise FormatError("an unprotected record after ServerHello", field="record")
-        if kind == records.ALERT:
-            return self._alert(payload)
-        if kind == records.DATA and self.completed:
-            self.received += payload
-            return b""
-        if kind != records.HANDSHAKE:
-            raise FormatError(f"a record of type {kind} inside the handshake", field="record")
+        return self._content(kind, payload)
+
+    def _handshake(self, payload: bytes) -> bytes:
         return b"".join(self._message(item) for item in self._messages.feed(payload))
 
     def _alert(self, payload: bytes) -> bytes:
@@ -132,7 +192,7 @@ class Client13:
     def _message(self, message: Message) -> bytes:
         if self.completed:
             return self._after(message)
-        if message.kind not in _EXPECTED.get(self._last, set()):
+        if message.kind not in self._expected():
             raise FormatError(f"message {message.kind} does not follow message {self._last}", field="handshake message")
         before, self._transcript = self._transcript, self._transcript + message.raw
         self._last = message.kind
@@ -144,7 +204,13 @@ class Client13:
             if scheme not in self._wanted.schemes:
                 raise HandshakeError(f"the server signs with {names.scheme_name(scheme)}, which was not offered")
             check_server_signature(self.session, scheme, signature, self._keys[0].digest(before))
+            self.session.proved = True
         return self._finish(message.body, before) if message.kind == messages.FINISHED else b""
+
+    def _expected(self) -> set[int]:
+        if self.session.resumed and self._last == messages.ENCRYPTED_EXTENSIONS:
+            return {messages.FINISHED}  # the key stands for certificate and signature
+        return _EXPECTED.get(self._last, set())
 
     def _after(self, message: Message) -> bytes:
         self.session.take(message)
@@ -160,34 +226,41 @@ class Client13:
 
     def _server_hello(self, message: Message, before: bytes) -> bytes:
         hello = messages.server_hello(message.body)
-        if hello.version != messages.TLS13 or hello.suite not in self._wanted.suites:
+        if hello.version != messages.TLS13 or hello.suite not in self._hello.suites:
             raise HandshakeError(f"the server chooses {names.VERSION_NAMES.get(hello.version, hello.version)}")
         suite = schedule.SUITES[hello.suite]
         if hello.retry:
             return self._retry(suite, hello, message, before)
-        if hello.group != self._wanted.group:
+        if hello.group != self._share.group:
             raise HandshakeError("the server answers in a group that was not offered")
         if hello.session_id != self._hello.session_id:
             raise HandshakeError("the server does not echo our session id")
         self.session.take(message)
-        shared = self._share.secret(hello.share)
+        if self.session.resumed and self._wanted.psk is None:
+            raise HandshakeError("the server takes a key that was not offered")
+        psk = self._wanted.psk.key if self._wanted.psk is not None and self.session.resumed else b""
         self._suite = suite
-        self._secrets = schedule.handshake_secrets(suite, shared, self._transcript)
+        self._secrets = schedule.handshake_secrets(suite, self._share.secret(hello.share), self._transcript, psk)
         self._open = Protection(suite, self._secrets.server)
         if self._messages.pending:
             raise FormatError("a message spans the change of keys", field="handshake message")
         return b""
 
     def _retry(self, suite: Suite, hello: messages.ServerHello, message: Message, before: bytes) -> bytes:
-        """Return the second hello: only a cookie can be the reason, since one group is offered with its share."""
-        cookie = hello.extensions.get(messages.COOKIE)
-        if self.session.retry is not None or cookie is None or hello.group not in {None, self._wanted.group}:
+        """Return the second hello: a cookie is the reason, or another one of our groups (RFC 9846 4.1.4)."""
+        cookie, other = hello.extensions.get(messages.COOKIE), hello.group in self._wanted.others
+        known = other or hello.group in {None, self._wanted.group}
+        if self.session.retry is not None or not known or (cookie is None and not other):
             raise HandshakeError("the server asks again without a reason")
         self.session.retry = hello
-        self._hello = replace(self._hello, extra=(*self._hello.extra, (messages.COOKIE, cookie)))
-        second = records.message(messages.CLIENT_HELLO, messages.client_hello(self._hello))
-        digest = suite.digest(before)
-        self._transcript = records.message(_MESSAGE_HASH, digest) + message.raw + second
+        if hello.group is not None and other:
+            self._share = Share(hello.group, self._random)
+            self._hello = replace(self._hello, key_shares=((hello.group, self._share.public),))
+        if cookie is not None:
+            self._hello = replace(self._hello, extra=(*self._hello.extra, (messages.COOKIE, cookie)))
+        self._transcript = records.message(_MESSAGE_HASH, suite.digest(before)) + message.raw
+        second = self._client_hello()
+        self._transcript += second
         return _CHANGE + records.records(records.HANDSHAKE, second, messages.TLS12)
 
     def _finish(self, verify_data: bytes, before: bytes) -> bytes:

@@ -18,10 +18,20 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_priv
 from cryptography.x509.oid import NameOID
 
 from checker.crypto import _asn1
-from checker.crypto.certificates import instant
+from checker.crypto.certificates import instant, parse_certificate
 from checker.errors import KeyMaterialError
 
 CREDENTIALS: Final = ("none", "valid", "foreign_ca", "expired", "self_signed")
+MAX_PSK: Final = 512  # bytes; OpenSSL takes as many
+MAX_IDENTITY: Final = 256  # bytes, as OpenSSL takes
+# What cryptography raises on damaged certificates, lists and responses.
+LIBRARY_ERRORS: Final = (
+    *_asn1.PARSE_ERRORS,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 _DAY: Final = dt.timedelta(days=1)
 
 
@@ -32,6 +42,39 @@ class ClientIdentity:
     certificates: tuple[bytes, ...]
     key: Any = field(repr=False, compare=False)
     name: str = ""
+
+    @property
+    def ends(self) -> dt.datetime:
+        """Return the last instant at which its leaf is valid."""
+        return x509.load_der_x509_certificate(self.certificates[0]).not_valid_after_utc
+
+    @property
+    def authority(self) -> str:
+        """Return who issued its leaf, as text."""
+        return parse_certificate(self.certificates[0]).facts.issuer
+
+
+@dataclass(frozen=True)
+class PreSharedKey:
+    """A key that a server knows by an identity. The identity is sent in the clear; the key is never shown."""
+
+    identity: str
+    key: bytes = field(repr=False, compare=False)
+
+
+def read_psk(data: bytes, identity: str, name: str = "pre-shared key") -> PreSharedKey:
+    """Return a pre-shared key from a file that holds it in hexadecimal.
+
+    Raises:
+        KeyMaterialError: it holds anything else, or the identity is too long. The text shows nothing of the key.
+    """
+    try:
+        key = bytes.fromhex(data.decode("ascii").strip())
+    except ValueError:
+        raise KeyMaterialError(f"{name}: holds no key in hexadecimal") from None
+    if not 1 <= len(key) <= MAX_PSK or len(identity.encode()) > MAX_IDENTITY:
+        raise KeyMaterialError(f"{name}: a key has 1 to {MAX_PSK} bytes, an identity at most {MAX_IDENTITY}")
+    return PreSharedKey(identity, key)
 
 
 def read_identity(certificate: bytes, key: bytes, name: str = "client identity") -> ClientIdentity:
@@ -44,7 +87,7 @@ def read_identity(certificate: bytes, key: bytes, name: str = "client identity")
     try:
         private: Any = (load_pem_private_key if b"-----BEGIN" in key else load_der_private_key)(key, password=None)
         same = private.public_key() == leaf.public_key()
-    except (*_asn1.PARSE_ERRORS, UnsupportedAlgorithm):
+    except LIBRARY_ERRORS:
         raise KeyMaterialError(f"{name}: the key is no unencrypted private key in PEM or DER") from None
     if not same:
         raise KeyMaterialError(f"{name}: the key does not belong to the certificate")
@@ -56,7 +99,7 @@ def _certificates(data: bytes, name: str) -> list[x509.Certificate]:
         if b"-----BEGIN" in data:
             return x509.load_pem_x509_certificates(data)
         return [x509.load_der_x509_certificate(data)]
-    except (*_asn1.PARSE_ERRORS, UnsupportedAlgorithm) as error:
+    except LIBRARY_ERRORS as error:
         raise KeyMaterialError(f"{name}: holds no certificate that can be read: {error}") from error
 
 

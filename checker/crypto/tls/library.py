@@ -136,7 +136,11 @@ class LibraryClient:
         return self._pending()
 
     def release(self) -> None:
-        """Let the library's objects go at once: callbacks and client hold each other, and many would wait for that."""
+        """Let the library's objects go at once: callbacks and client hold each other, and many would wait for that.
+
+        A session that was not shut down is spoilt when its connection goes, and could then not be resumed.
+        """
+        self.close()
         self._connection.set_app_data(None)
 
     @property

@@ -27,6 +27,7 @@ TLS12, TLS13, SSL3, DTLS10 = 0x0303, 0x0304, 0x0300, 0xFEFF
 # The random of a HelloRetryRequest: SHA-256 of that word (RFC 9846 4.1.3).
 RETRY_RANDOM: Final = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 SENTINELS: Final = MappingProxyType({b"DOWNGRD\x01": "TLSv1.2", b"DOWNGRD\x00": "TLSv1.1 or below"})
+RAW_KEY: Final = ((SERVER_TYPE, b"\x01\x02"),)  # an extension: only a raw public key will do (RFC 7250 3)
 MAX_AUTHORITY_NAMES: Final = 1_000  # distinguished names of one CertificateRequest
 
 
@@ -150,6 +151,11 @@ def _extensions(hello: Hello) -> list[tuple[int, bytes]]:
             (KEY_SHARE, _vector(2, shares)),
         ]
     return [*found, *hello.extra]
+
+
+def psk_offer(identity: bytes, binder: bytes) -> bytes:
+    """Return a pre_shared_key extension with one external key; its binder is the last thing in it (RFC 9846 4.2.11)."""
+    return _vector(2, _vector(2, identity) + bytes(4)) + _vector(2, _vector(1, binder))
 
 
 def _ascii(text: str) -> bytes:
@@ -341,6 +347,8 @@ class KeyExchange:
     prime_bits: int | None = None
     scheme: int | None = None
     hint: str = ""
+    signed: bytes = field(repr=False, default=b"")  # the parameters that the signature is over
+    signature: bytes = field(repr=False, default=b"")
 
 
 def key_exchange(body: bytes, suite: int, version: int) -> KeyExchange:
@@ -358,10 +366,10 @@ def key_exchange(body: bytes, suite: int, version: int) -> KeyExchange:
         prime = int.from_bytes(cursor.vector(2, "dh_p")).bit_length()
         cursor.vector(2, "dh_g")
         cursor.vector(2, "dh_Ys")
-    scheme = None
+    scheme, signed, signature = None, body[: len(body) - cursor.left], b""
     if cursor.left and "_PSK_" not in name and version in {TLS12, names.VERSIONS["DTLSv1.2"]}:
-        scheme = cursor.number(2, "signature_algorithm")
-    return KeyExchange(group=group, prime_bits=prime, scheme=scheme, hint=hint)
+        scheme, signature = cursor.number(2, "signature_algorithm"), cursor.vector(2, "signature")
+    return KeyExchange(group=group, prime_bits=prime, scheme=scheme, hint=hint, signed=signed, signature=signature)
 
 
 def _named_curve(cursor: Cursor) -> int | None:

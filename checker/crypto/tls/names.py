@@ -291,6 +291,20 @@ SCHEMES: Final = MappingProxyType(
 )
 SHA1_SCHEMES: Final = (0x0201, 0x0203, 0x0202)
 MODERN_SCHEMES: Final = tuple(number for number in SCHEMES if number >= 0x0401)  # noqa: PLR2004 - SHA-256 and above
+# As hellos list them: GnuTLS takes the first that it knows, and then fails to sign with SHA-1.
+OFFERED_SCHEMES: Final = (*MODERN_SCHEMES, *(number for number in SCHEMES if number not in MODERN_SCHEMES))
+OTHER_SCHEMES: Final = tuple(number for number in MODERN_SCHEMES if not SCHEMES[number].startswith("dsa"))
+
+
+def without_kind(schemes: tuple[int, ...], seen: int) -> tuple[int, ...]:
+    """Return schemes without those of a seen one's kind of key: RSA, ECDSA, Edwards curves, ML-DSA."""
+    kind = _kind(seen)
+    return tuple(number for number in schemes if _kind(number) != kind)
+
+
+def _kind(scheme: int) -> str:
+    return SCHEMES.get(scheme, "").partition("_")[0].rstrip("0123456789")
+
 
 ALERTS: Final = MappingProxyType(
     {

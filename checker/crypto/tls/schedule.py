@@ -75,6 +75,11 @@ def finished(suite: Suite, secret: bytes, transcript: bytes) -> bytes:
     return hmac.digest(key, suite.digest(transcript), suite.hash)
 
 
+def binder(suite: Suite, psk: bytes, truncated: bytes) -> bytes:
+    """Return the binder of an external PSK over a transcript that ends before it (RFC 9846 4.2.11.2)."""
+    return finished(suite, derive(suite, extract(suite, b"", psk), "ext binder", b""), truncated)
+
+
 @dataclass(frozen=True)
 class Secrets:
     """The traffic secrets of one stage: the client's, the server's, and the secret that the next stage starts from."""

@@ -46,6 +46,8 @@ class Session:
     tickets: list[Ticket] = field(default_factory=list)
     ticket_seen: bool = False  # TLS 1.2: a NewSessionTicket came
     raw_public_key: bool = False
+    signed: tuple[bytes, bytes] = field(default=(b"", b""), repr=False)  # of ServerKeyExchange: parameters, signature
+    proved: bool = False  # the server was seen to hold the key that it showed
     psk_hint: str = ""
     resumed: bool = False
     flight_done: bool = False  # the server's first flight is complete
@@ -110,6 +112,7 @@ def _key_exchange(session: Session, body: bytes) -> None:
     found = messages.key_exchange(body, session.hello.suite, session.version)
     session.group, session.prime_bits = found.group, found.prime_bits
     session.scheme, session.psk_hint = found.scheme, found.hint
+    session.signed = (found.signed, found.signature)
 
 
 def _request(session: Session, body: bytes) -> None:
@@ -212,6 +215,23 @@ def check_server_signature(session: Session, scheme: int, signature: bytes, tran
     verify_message(
         server_key(session), algorithm, digest, _SERVER_CONTEXT + transcript_hash, signature, salt_length=salt
     )
+
+
+def signs_key_exchange(session: Session, client_random: bytes) -> bool:
+    """Return whether the shown key signed this very key exchange of TLS 1.2 (RFC 5246 7.4.3, RFC 8422 5.4)."""
+    parameters, signature = session.signed
+    if session.hello is None or session.scheme is None or not signature:
+        return False
+    from checker.crypto.signatures import verify_message  # for raw keys, and certificates that the library lacks
+
+    try:
+        algorithm, digest = scheme_parts(session.scheme)
+        salt = int(digest.removeprefix("sha-")) // 8 if algorithm == "rsa-pss" else None
+        message = client_random + session.hello.random + parameters
+        verify_message(server_key(session), algorithm, digest, message, signature, salt_length=salt)
+    except (CryptoError, FormatError):
+        return False
+    return True
 
 
 def scheme_parts(scheme: int) -> tuple[str, str]:
