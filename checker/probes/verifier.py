@@ -14,7 +14,7 @@ from checker.errors import InputError
 from checker.model.evidence import Evidence, Expectation, Origin, Value
 from checker.model.terms import Party, Reason
 from checker.probes._records import expect, fact, gap, path_of
-from checker.probes._verifiers import DELIVERABLE, Job, NoJob, Place, jobs, places
+from checker.probes._verifiers import IMAGE, Job, NoJob, Place, jobs, places
 from checker.probes.contract import Context, Probe
 from checker.trials.bench import Bench
 from checker.trials.commands import Ready, ready
@@ -42,8 +42,13 @@ def _expects(description: Description) -> Iterator[Expectation]:
 
 
 def _asked(place: Place, description: Description) -> tuple[str, ...]:
-    """Return the tests that a place owes. What needs an installed update is asked where something is installed."""
-    if place.scope != DELIVERABLE or len(description.device.targets) <= 1:
+    """Return the tests that a place owes. What needs an installed update is asked where something is installed.
+
+    Whose a file is (T18) is asked of deliverables: one image may be for a whole model inside them.
+    """
+    if place.scope == IMAGE:
+        return tuple(test for test in _TESTS if test != "T18")
+    if len(description.device.targets) <= 1:
         return _TESTS
     installs = place.command is not None and place.command.state is not None
     return _TESTS if installs else tuple(test for test in _TESTS if test not in _INSTALLED)
@@ -100,9 +105,8 @@ def _tried(place: Place, context: Context, verifier: Ready, job: Job) -> Iterato
     )
     context.note(f"{place.target or 'the update'}: offering {job.genuine.id} to {verifier.adapter.id}")
     asked = _asked(place, context.description)
-    for tried in trials(bench):
-        if tried.test in asked:
-            yield _record(place, context, job, tried)
+    for tried in trials(bench, asked):
+        yield _record(place, context, job, tried)
     for test in sorted(set(asked) - tests()):
         text = "nothing prepares this test in this release"
         values = _values(place, test)

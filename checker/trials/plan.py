@@ -7,7 +7,7 @@ rule 1). A refusal for another reason than the tested one is masked (rule 2). A 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -68,8 +68,10 @@ def seeded(seed: bytes) -> Callable[[int], bytes]:
     return more
 
 
-def trials(bench: Bench, groups: Iterable[Mutation] | None = None) -> Iterator[Tried]:
+def trials(bench: Bench, asked: Container[str] | None = None) -> Iterator[Tried]:
     """Make every offer that can be made to one verifier, one after the other, and yield what each is worth.
+
+    `asked` are the tests that are wanted, all of them unless said; the control is always made.
 
     Never raises for what a verifier, an artifact or a plug-in does: what fails is one `Tried` with a reason.
     """
@@ -77,13 +79,14 @@ def trials(bench: Bench, groups: Iterable[Mutation] | None = None) -> Iterator[T
     session = _Session(bench)
     before = session.control("before everything")
     yield before
-    for group in mutations() if groups is None else groups:
-        offers, untried = _prepared(group, bench, found)
+    for group in mutations():
+        wanted = replace(group, tests=tuple(test for test in group.tests if asked is None or test in asked))
+        offers, untried = _prepared(wanted, bench, found) if wanted.tests else ([], [])
         yield from untried
         if not offers:
             continue
         made = [session.make(offer) for offer in offers]
-        after = session.control(f"after {', '.join(group.tests)}")
+        after = session.control(f"after {', '.join(wanted.tests)}")
         yield after
         holds = before.as_expected and after.as_expected
         yield from _all_worth(offers, made, holds=holds)
@@ -116,7 +119,7 @@ def _blank(fault: str) -> _Found:
 def _prepared(group: Mutation, bench: Bench, found: _Found) -> tuple[list[Offer], list[Tried]]:
     """Return the offers of a group that can be made, and those that cannot with the reason."""
     try:
-        offers = _bounded(group.offers(bench.genuine, found.body))
+        offers = [item for item in _bounded(group.offers(bench.genuine, found.body)) if item.test in group.tests]
     except Exception as error:  # noqa: BLE001 - a plug-in must not stop the others
         said = error if isinstance(error, OtauditError) else type(error).__name__
         text = f"the tests could not be prepared: {said}"

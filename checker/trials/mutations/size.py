@@ -23,7 +23,8 @@ def _offers(genuine: Genuine, body: Body) -> Iterator[Offer]:
         if 0 <= length < size:
             content = Content(pieces=(Span(0, length),) if length else ())
             yield Offer(test="T03", variant=words, causes=_CUT | also, changed={ARTIFACT: content})
-    for data, words in ((b"\0", "a zero byte"), (genuine.random(_APPENDED), f"{_APPENDED} random bytes")):
+    # Not of zeros: they are padding by the rules of many formats, and say nothing.
+    for data, words in ((b"\1", "one byte"), (genuine.random(_APPENDED), f"{_APPENDED} random bytes")):
         content = Content(pieces=(Span(0, size), data))
         yield Offer(test="T04", variant=f"{words} behind the end", causes=_MORE | also, changed={ARTIFACT: content})
 
