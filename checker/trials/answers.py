@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
+from checker.description.model import Command
 from checker.trials.contract import Answer, Cause, Outcome, Run
 from checker.trials.words import ABSENT
 
@@ -75,6 +76,12 @@ def judged(run: Run, patterns: Iterable[Pattern], *, accepted: bool | None = Non
         return Answer(outcome=Outcome.ACCEPTED)
     cause, words = why(run.output, patterns)
     return Answer(outcome=Outcome.REFUSED, cause=cause, words=words or f"exit status {run.exit_code}")
+
+
+def by_status(patterns: Iterable[Pattern]) -> Callable[[Command, Run], Answer]:
+    """Return how the answers of a tool are read that says by its exit status whether it accepts."""
+    known = tuple(patterns)
+    return lambda _command, run: judged(run, known)
 
 
 def why(output: str, patterns: Iterable[Pattern]) -> tuple[Cause, str]:

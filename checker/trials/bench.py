@@ -174,6 +174,8 @@ class Bench:
         Raises:
             NotTriedError: it is not accepted, or the report does not show the difference.
         """
+        if not self._steady:
+            raise NotTriedError("the device's report fails, or says something else each time it is asked")
         with self._scratch() as place:
             old = self._report(place)
             self._install(self._at(place, _OFFERED, self.genuine.files))
@@ -184,10 +186,17 @@ class Bench:
             raise NotTriedError("the device's report is the same before and after a genuine update")
         return new
 
+    @cached_property
+    def _steady(self) -> bool:
+        """Return whether the device's report says the same twice where nothing happens in between."""
+        with self._scratch() as place:
+            first = self._report(place)
+            return first is not None and first == self._report(place)
+
     def _told(self, place: Place) -> str | None:
         """Return what tells one state from another: the device's own report, else all files but the log."""
         if self.command.report:
-            return self._report(place)
+            return self._report(place) if self._steady else None
         log = [self.command.log] if self.command.log else []
         try:
             return None if place.state is None else files.fingerprint(place.state, log)

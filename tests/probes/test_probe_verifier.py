@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -15,7 +16,7 @@ from checker.errors import DescriptionError
 from checker.io.files import Files
 from checker.model.evidence import Evidence
 from checker.model.terms import Reason
-from checker.probes import _run
+from checker.probes import _run, verifier
 from checker.probes.contract import Context
 from checker.probes.verifier import PROBE
 from checker.trials.bench import Bench
@@ -24,6 +25,8 @@ from checker.trials.contract import Answer, Outcome
 from tests.trials.device import DEVICE, STATEFUL, UPDATE, Small, make
 
 AS_OF = "2026-11-01T00:00:00Z"
+EVERY = verifier._TESTS
+HARNESS = ("T00", "T03", "T04", "T13", "T14", "T17", "T18", "T30", "T35")
 
 
 def context(small: Small) -> Context:
@@ -35,15 +38,17 @@ def context(small: Small) -> Context:
     return Context(description=description, opened=opened, keys=keys, files=files, as_of=AS_OF, active=True)
 
 
-def trials(small: Small, seconds: float = 30) -> list[Evidence]:
-    done = _run._run(replace(context(small), trial_seconds=seconds), (PROBE,), strict=True)
+def trials(small: Small, seconds: float = 30, tests: tuple[str, ...] = HARNESS) -> list[Evidence]:
+    """Return the records of the tests that need no anatomy; `tests` are others."""
+    with mock.patch.object(verifier, "_TESTS", tests):
+        done = _run._run(replace(context(small), trial_seconds=seconds), (PROBE,), strict=True)
     return list(done.of("verifier_trial"))
 
 
 @pytest.fixture(scope="module")
 def right(tmp_path_factory: pytest.TempPathFactory) -> list[Evidence]:
-    """Return the records of a verifier that is right."""
-    return trials(make(tmp_path_factory.mktemp("right")))
+    """Return the records of a verifier that is right, all of them."""
+    return trials(make(tmp_path_factory.mktemp("right")), tests=EVERY)
 
 
 def of(records: Iterable[Evidence], test: str) -> list[Evidence]:
@@ -110,6 +115,14 @@ def test_a_refusal_at_boot_of_what_the_report_shows_as_active_is_none(tmp_path: 
     records = trials(make(tmp_path, "starts it all the same"))
     middle = next(record for record in of(records, "T30") if "middle" in record.origin.pointer)
     assert (middle.values["outcome"], middle.values["as_expected"]) == ("accepted", False)
+
+
+def test_a_report_that_changes_by_itself_tells_nothing(tmp_path: Path) -> None:
+    records = trials(make(tmp_path, "tells the time"))
+    assert answers(records, "T03") == {GOOD}
+    assert {record.values.get("state_unchanged") for record in of(records, "T03")} == {None}
+    assert {record.unavailable for record in of(records, "T30") + of(records, "T35")} == {Reason.NOT_RUN}
+    assert "each time" in of(records, "T35")[0].explanation
 
 
 def test_a_crash_is_no_refusal(tmp_path: Path) -> None:

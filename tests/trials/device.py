@@ -80,7 +80,7 @@ def boot():
 
 
 if TASK == "report":
-    print(json.dumps(meta(), sort_keys=True))
+    print(json.dumps(meta(), sort_keys=True), time.time_ns() if KIND == "tells the time" else "")
 elif TASK == "boot":
     boot()
 else:

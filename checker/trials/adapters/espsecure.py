@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from checker.description.model import Command
-from checker.trials.answers import judged, said
-from checker.trials.contract import ARTIFACT, Adapter, Answer, Cause, Place, Run
+from checker.trials.answers import by_status, said
+from checker.trials.contract import ARTIFACT, Adapter, Cause, Place
 from checker.trials.words import path
 
 _REASONS: Final = said(
@@ -26,10 +26,6 @@ def _argv(_command: Command, place: Place) -> Sequence[str]:
     return ["espsecure", "verify-signature", "--version", version, "--keyfile", key, path(place, ARTIFACT)]
 
 
-def _answer(_command: Command, run: Run) -> Answer:
-    return judged(run, _REASONS)
-
-
 ADAPTER = Adapter(
     id="espsecure",
     title="espsecure, verifying the signature of an ESP-IDF image",
@@ -40,5 +36,5 @@ ADAPTER = Adapter(
     formats=frozenset({"esp-idf"}),
     unchecked="the image's own structure and checksum, the key's digest in a block, flash encryption, and versions",
     argv=_argv,
-    answer=_answer,
+    answer=by_status(_REASONS),
 )

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from checker.description.model import Command
-from checker.trials.answers import judged, said
-from checker.trials.contract import ARTIFACT, Adapter, Answer, Cause, Place, Run
+from checker.trials.answers import by_status, said
+from checker.trials.contract import ARTIFACT, Adapter, Cause, Place
 from checker.trials.words import path
 
 _REASONS: Final = said(
@@ -21,10 +21,6 @@ def _argv(_command: Command, place: Place) -> Sequence[str]:
     return ["imgtool", "verify", "-k", place.settings["key"], path(place, ARTIFACT)]
 
 
-def _answer(_command: Command, run: Run) -> Answer:
-    return judged(run, _REASONS)
-
-
 ADAPTER = Adapter(
     id="imgtool",
     title="imgtool, verifying an MCUboot image",
@@ -35,5 +31,5 @@ ADAPTER = Adapter(
     formats=frozenset({"mcuboot"}),
     unchecked="encrypted images (it decrypts nothing), versions, security counters, and bytes behind the end",
     argv=_argv,
-    answer=_answer,
+    answer=by_status(_REASONS),
 )

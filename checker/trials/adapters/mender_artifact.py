@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from checker.description.model import Command
-from checker.trials.answers import judged, said
-from checker.trials.contract import ARTIFACT, Adapter, Answer, Cause, Place, Run
+from checker.trials.answers import by_status, said
+from checker.trials.contract import ARTIFACT, Adapter, Cause, Place
 from checker.trials.words import path
 
 _REASONS: Final = said(
@@ -23,10 +23,6 @@ def _argv(_command: Command, place: Place) -> Sequence[str]:
     return ["mender-artifact", "validate", "-k", place.settings["key"], path(place, ARTIFACT)]
 
 
-def _answer(_command: Command, run: Run) -> Answer:
-    return judged(run, _REASONS)
-
-
 ADAPTER = Adapter(
     id="mender-artifact",
     title="mender-artifact, validating an artifact",
@@ -38,5 +34,5 @@ ADAPTER = Adapter(
     bundles=True,
     unchecked="dependencies, device types, the augmented part, and files behind the end",
     argv=_argv,
-    answer=_answer,
+    answer=by_status(_REASONS),
 )

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from checker.description.model import Command
-from checker.trials.answers import MISSING, judged, said
-from checker.trials.contract import ARTIFACT, Adapter, Answer, Cause, Place, Run
+from checker.trials.answers import MISSING, by_status, said
+from checker.trials.contract import ARTIFACT, Adapter, Cause, Place
 from checker.trials.words import path
 
 _REASONS: Final = (
@@ -27,10 +27,6 @@ def _argv(_command: Command, place: Place) -> Sequence[str]:
     return ["minisign", "-V", "-p", key, "-x", signature, "-m", path(place, ARTIFACT)]
 
 
-def _answer(_command: Command, run: Run) -> Answer:
-    return judged(run, _REASONS)
-
-
 ADAPTER = Adapter(
     id="minisign",
     title="minisign, verifying a file and its signature",
@@ -41,5 +37,5 @@ ADAPTER = Adapter(
     formats=frozenset({"detached"}),
     unchecked="versions, and for which device a file is",
     argv=_argv,
-    answer=_answer,
+    answer=by_status(_REASONS),
 )

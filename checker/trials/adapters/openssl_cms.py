@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from checker.description.model import Command
-from checker.trials.answers import MISSING, OPENSSL, judged, said
-from checker.trials.contract import ARTIFACT, Adapter, Answer, Cause, Place, Run
+from checker.trials.answers import MISSING, OPENSSL, by_status, said
+from checker.trials.contract import ARTIFACT, Adapter, Cause, Place
 from checker.trials.words import path
 
 _REASONS: Final = (
@@ -33,10 +33,6 @@ def _argv(_command: Command, place: Place) -> Sequence[str]:
     return ["openssl", "cms", "-verify", *form, *trust, *message, path(place, ARTIFACT)]
 
 
-def _answer(_command: Command, run: Run) -> Answer:
-    return judged(run, _REASONS)
-
-
 ADAPTER = Adapter(
     id="openssl-cms",
     title="OpenSSL, verifying a CMS message",
@@ -53,5 +49,5 @@ ADAPTER = Adapter(
     formats=frozenset({"cms", "detached"}),
     unchecked="bytes behind the message, weak keys, and without a list revocation",
     argv=_argv,
-    answer=_answer,
+    answer=by_status(_REASONS),
 )

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from checker.description.model import Command
-from checker.trials.answers import OPENSSL, judged, said
-from checker.trials.contract import ARTIFACT, Adapter, Answer, Cause, Place, Run
+from checker.trials.answers import OPENSSL, by_status, said
+from checker.trials.contract import ARTIFACT, Adapter, Cause, Place
 from checker.trials.words import path
 
 _REASONS: Final = (
@@ -34,10 +34,6 @@ def _argv(_command: Command, place: Place) -> Sequence[str]:
     return ["rauc", "extract", *options, path(place, ARTIFACT), str(place.folder / "extracted")]
 
 
-def _answer(_command: Command, run: Run) -> Answer:
-    return judged(run, _REASONS)
-
-
 ADAPTER = Adapter(
     id="rauc",
     title="RAUC, extracting a bundle without installing it",
@@ -53,5 +49,5 @@ ADAPTER = Adapter(
     bundles=True,
     unchecked="the digests of single images, the compatible string, versions, and without a configuration revocation",
     argv=_argv,
-    answer=_answer,
+    answer=by_status(_REASONS),
 )
