@@ -184,6 +184,8 @@ def _packet_size(data: bytes, *, new: bool) -> int:
     if new:
         if data[1] < 192:  # noqa: PLR2004 - RFC 9580 4.2.1.1
             return 2 + data[1]
+        if data[1] == 255:  # noqa: PLR2004 - 4.2.1.3
+            return 6 + int.from_bytes(data[2:6], "big")
         return 3 + (data[1] - 192 << 8) + data[2] + 192 if data[1] < 224 else -1  # noqa: PLR2004 - 4.2.1.2
     size = {0: 1, 1: 2, 2: 4}.get(data[0] & 3, 0)
     return 1 + size + int.from_bytes(data[1 : 1 + size], "big") if size else -1

@@ -137,3 +137,17 @@ def test_many_certificates_of_one_signer_ask_for_few_passes_over_the_file() -> N
     certificates = [material.certificate("leaf", each, "leaf", each) for each in others]
     message = SignedMessage.parse(material.signed_data(CONTENT, signer, "leaf", certificates, attributes=False))
     assert len(message.prehashes(KeyRing.empty())) == MAX_PREHASHES
+
+
+@pytest.mark.parametrize(("number", "size"), [(30, 64 + 3309), (31, 114 + 4627), (32, 7856), (33, 17088), (34, 29792)])
+def test_an_openpgp_signature_of_a_quantum_resistant_scheme_is_named_and_undecided(
+    kit: Any, number: int, size: int
+) -> None:
+    """Algorithms 30 to 34 of OpenPGP's quantum-resistant extension: no maker is at hand, and nothing is verified."""
+    hashed = b"\x05\x02" + (1_700_000_000).to_bytes(4, "big")
+    head = bytes([6, 0, number, 10]) + len(hashed).to_bytes(4, "big") + hashed + bytes(4)
+    body = head + b"\xab\xcd" + bytes([32]) + bytes(32 + size)
+    length = b"\xff" + len(body).to_bytes(4, "big")
+    found = kit.open(CONTENT, signature=b"\xc2" + length + body, ring=KeyRing.empty()).signatures[0]
+    assert (found.outcome, found.encoding) == (Outcome.UNDECIDABLE, "OpenPGP")
+    assert f"algorithm {number}" in found.note
