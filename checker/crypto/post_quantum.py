@@ -28,7 +28,7 @@ from checker.crypto.hash_based import lamport, lms, slh_dsa, wots, xmss
 from checker.crypto.hash_based._parts import Prehash
 from checker.errors import FormatError, InvalidSignatureError, UnsupportedAlgorithmError
 from checker.io import digests
-from checker.model.artifact import OneTimeKey
+from checker.model.keys import OneTimeKey
 
 __all__ = ["Prehash"]
 

@@ -21,7 +21,7 @@ from checker.crypto.keyring import read_certificates
 from checker.crypto.keys import PublicKey, from_spki
 from checker.errors import KeyMaterialError, UnsupportedAlgorithmError
 from checker.io.limits import MAX_KEY_FILE
-from checker.model.artifact import KeyFacts
+from checker.model.keys import KeyFacts
 
 _EXPONENT: Final = 65_537
 _MIN_RSA, _MAX_RSA = 1024, 8192  # bits: the library makes no smaller keys, and larger ones take minutes

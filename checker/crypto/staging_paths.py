@@ -21,7 +21,7 @@ from checker.crypto.keys import from_spki
 from checker.crypto.staging import Signer, like
 from checker.errors import KeyMaterialError, UnsupportedAlgorithmError
 from checker.io.limits import MAX_CERTIFICATES
-from checker.model.artifact import KeyFacts
+from checker.model.keys import KeyFacts
 
 CODE_SIGNING: Final = "codeSigning"
 SERVER: Final = "serverAuth"

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from checker.crypto._own_paths import signed_by
 from checker.crypto.certificates import Certificate, instant, parse_certificate, rfc3339
 from checker.crypto.chains import Verdict, assess
 from checker.crypto.keyring import KeyRing
@@ -16,8 +15,8 @@ from checker.crypto.keys import PublicKey, from_spki
 from checker.crypto.tls.certificate_names import Names, subject_names
 from checker.crypto.tls.session import Session
 from checker.errors import FormatError
-from checker.model.artifact import ChainFacts
 from checker.model.endpoint import Answer, Fact, Pins, RevocationAnswer, ServerChain, Staple
+from checker.model.keys import ChainFacts
 from checker.transport.target import Options
 
 MAX_PATH: Final = 16  # certificates that are judged; real chains have two to four
@@ -108,6 +107,8 @@ def path_below(leaf: Certificate, verdict: Verdict, pool: Iterable[Certificate])
     if verdict.chain.valid:
         by_sha = {item.facts.sha256: item for item in (leaf, *known)}
         return tuple(by_sha[facts.sha256] for facts in verdict.chain.certificates if facts.sha256 in by_sha)
+    from checker.crypto._own_paths import signed_by  # with every signature scheme there is: for paths that fail only
+
     path = [leaf]
     while len(path) < MAX_PATH and not _self_issued(path[-1]):
         above = [item for item in known if item.subject_der == path[-1].issuer_der and item not in path]

@@ -23,8 +23,8 @@ from checker.crypto.certificates import Certificate, address, rfc3339
 from checker.crypto.tls.identity import LIBRARY_ERRORS
 from checker.crypto.tls.staple import read_staple, revoked_fact, window
 from checker.errors import FormatError
-from checker.model.artifact import ChainFacts
 from checker.model.endpoint import Answer, Fact, RevocationAnswer, Staple
+from checker.model.keys import ChainFacts
 
 MAX_RESPONSE: Final = 64 * 1024  # bytes of an OCSP response; with a delegate's post-quantum chain some 30 KiB
 MAX_LIST: Final = 8 * 1024 * 1024  # bytes of a list: some 200,000 entries
