@@ -9,6 +9,8 @@ from typing import Final
 
 from checker.crypto._cose_algorithms import SIGNATURES, SignatureAlgorithm
 from checker.crypto._cose_message import ALG, KID, Headers
+from checker.crypto.algorithms import algorithm as table_line
+from checker.crypto.algorithms import known as in_table
 from checker.crypto.signatures import Scheme
 from checker.crypto.signing import sign
 from checker.crypto.staging import Signer
@@ -76,3 +78,13 @@ def certificates(headers: Headers) -> tuple[bytes, ...]:
     """Return the certificates of `x5chain` in DER, leaf first; none where it is absent."""
     found: Item | None = headers.find(_X5CHAIN)
     return () if found is None else tuple(item.data("x5chain") for item in found.children or (found,))
+
+
+def resistant(headers: Headers) -> bool | None:
+    """Return whether a signer's algorithm resists quantum computers; None where it is not known."""
+    try:
+        number = headers.algorithm()
+    except CryptoError:
+        return None
+    scheme = SIGNATURES[number].scheme if number in SIGNATURES else ""
+    return table_line(scheme).quantum_resistant if in_table(scheme) else None

@@ -175,6 +175,7 @@ class Body:
     certificates: tuple[bytes, ...] = field(default=(), repr=False)  # the signer's path in DER, leaf first, if any
     downgraded: Mapping[str, Change] = field(default_factory=dict)  # a hybrid's other half left out, by which (T12)
     malformed: Mapping[str, Change] = field(default_factory=dict)  # structures broken in one way each, by how (T38)
+    broken: Mapping[str, Change] = field(default_factory=dict)  # the signature's own structure broken, by how (T38)
     oversized: Mapping[str, Change] = field(default_factory=dict)  # more than is declared or borne, by how (T25)
     notes: Mapping[str, str] = field(default_factory=dict)  # by field: why it is empty
 

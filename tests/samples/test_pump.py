@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import importlib
 import json
 import random
 import shutil
@@ -118,6 +119,15 @@ def test_the_programs_share_no_code_with_the_checker(name: str) -> None:
     found |= {each.name for item in tree if isinstance(item, ast.Import) for each in item.names}
     tops = {item.split(".")[0] for item in found}
     assert tops <= set(sys.stdlib_module_names) | {"cryptography", "der", "message", "slots"}
+
+
+@pytest.mark.parametrize("name", ["quantum", "quantum_near_miss"])
+def test_a_sample_made_anew_is_accepted_by_its_own_pump(tmp_path: Path, name: str) -> None:
+    importlib.import_module(f"samples.build.{name}").build(tmp_path)
+    offered = tmp_path / "artifacts" / "pc9-3.2.0-A.p7m"
+    device = slots.Device(tmp_path / "device" / "state")
+    assert pump.update(device, offered, offered.with_suffix(".p7s")) == "accepted: 3.2.0 is in slot b"
+    assert pump.boot(slots.Device(tmp_path / "device" / "state")) == "running: 3.2.0 from slot b"
 
 
 # Who signed
@@ -570,3 +580,19 @@ def test_a_damaged_memory_is_told_without_a_traceback(state: Path, memory: bytes
     done = run(command, "--state", state, *files)
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.startswith("refused: state: ")
+
+
+@pytest.mark.parametrize(
+    "file", ["policy.json", "trust/anchor.crt.pem", "trust/root.crl.pem", "keys/2026.crt.pem", "keys/2026.key.pem"]
+)
+@pytest.mark.parametrize(
+    "content", [None, b"", b"\xff{", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
+def test_damaged_trust_is_told_and_nothing_is_accepted(
+    state: Path, offer: Any, file: str, content: bytes | None
+) -> None:
+    (state / file).unlink()
+    if content is not None:
+        (state / file).write_bytes(content)
+    without_list = content is None and file == "trust/root.crl.pem"
+    assert offer() == ("key" if without_list else "state")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import cbor2
@@ -10,10 +11,15 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from checker.crypto.keyring import KeyRing
+from checker.crypto.signing import sign, usual_scheme
 from checker.crypto.staging import Staging, like
 from checker.crypto.staging_paths import rogue
 from checker.errors import UnsupportedAlgorithmError
+from checker.io.digests import Literal
+from checker.io.sources import BytesSource
 from checker.model.artifact import KeyFacts
+from checker.model.terms import Outcome as Verdict
 from checker.trials.contract import ARTIFACT, Change, Content, Offer, Outcome
 from tests.trials import trial_kit
 from tests.trials.trial_kit import Case, of_sample
@@ -97,3 +103,56 @@ def test_malformed_manifests_are_refused_even_if_they_are_signed() -> None:
     for offer in offers:
         good = offer.expected is Outcome.ACCEPTED
         assert staged.believed(offer, ring if "staging" in offer.variant else None) is good, offer.variant
+
+
+def hybrid(kinds: tuple[str, str]) -> tuple[Case, list[Any]]:
+    """Return an envelope with two authentication blocks, by keys of these kinds, and the keys."""
+    case = of_sample("suit", "good/es256.suit")
+    signers = [like(KeyFacts(algorithm=kind)) for kind in kinds]
+    blocks = []
+    for signer in signers:
+        made = case.body.signed_by
+        assert made is not None
+        offer = Offer(test="T07", variant="x", changed=made(signer).changed)
+        blocks.append(cbor2.loads(cbor2.loads(case.written(offer)[ARTIFACT]).value[2])[1])
+    data = case.written(Offer(test="T00", variant="genuine"))[ARTIFACT]
+    envelope = dict(cbor2.loads(data).value)
+    envelope[2] = cbor2.dumps([cbor2.loads(envelope[2])[0], *blocks])
+    source = BytesSource("hybrid.suit", cbor2.dumps(cbor2.CBORTag(107, envelope)))
+    ring = KeyRing.of(keys=[signer.public_key.as_declared("new") for signer in signers])
+    return replace(case, files={ARTIFACT: source}, context=replace(case.context, keys=ring)), signers
+
+
+@pytest.mark.parametrize("kinds", [("ec-p256", "ml-dsa-65"), ("ml-dsa-65", "ec-p256")])
+def test_the_quantum_resistant_block_of_a_hybrid_envelope_is_taken_out(kinds: tuple[str, str]) -> None:
+    case, _ = hybrid(kinds)
+    assert {item.algorithm for item in case.artifact.signatures} == {"ecdsa", "ml-dsa-65"}
+    offers = [offer for offer in case.offers("downgrade") if "removed" in offer.variant]
+    assert len(offers) == 1
+    (left,) = case.opened(offers[0]).signatures
+    assert (left.algorithm, left.outcome) == ("ecdsa", Verdict.VALID)
+
+
+@pytest.mark.parametrize("kinds", [("ec-p256", "ed25519"), ("ml-dsa-65", "ml-dsa-44")])
+def test_two_signers_of_one_sort_are_no_hybrid(kinds: tuple[str, str]) -> None:
+    case, _ = hybrid(kinds)
+    assert not case.body.downgraded
+
+
+def test_the_quantum_resistant_signer_of_a_cose_sign_is_taken_out() -> None:
+    """Two COSE_Signature in one message, put together here by cbor2 (RFC 9052 4.1)."""
+    signers = {-7: like(KeyFacts(algorithm="ec-p256")), -49: like(KeyFacts(algorithm="ml-dsa-65"))}
+    found = []
+    for number, signer in signers.items():
+        protected = cbor2.dumps({1: number})
+        wanted = cbor2.dumps(["Signature", b"", protected, b"", b"firmware"])
+        value = sign(signer, (Literal(wanted),), usual_scheme(signer), fixed=True)
+        found.append([protected, {}, value])
+    source = BytesSource("hybrid.cose", cbor2.dumps(cbor2.CBORTag(98, [b"", {}, b"firmware", found])))
+    model = of_sample("cose", "good/signed.cose")
+    ring = KeyRing.of(keys=[signer.public_key.as_declared("new") for signer in signers.values()])
+    case = replace(model, files={ARTIFACT: source}, context=replace(model.context, keys=ring))
+    assert [item.outcome for item in case.artifact.signatures] == [Verdict.VALID, Verdict.VALID]
+    ((_, change),) = case.body.downgraded.items()
+    (left,) = case.opened(Offer(test="T12", variant="x", changed=change.changed)).signatures
+    assert (left.algorithm, left.outcome) == ("ecdsa", Verdict.VALID)

@@ -69,7 +69,9 @@ def test_the_tool_takes_the_genuine_file_and_refuses_every_offer(tool: Any, tmp_
     for offer in offers:
         files = as_the_tool_wants(name, case.written(offer))
         (tmp_path / "signature").unlink(missing_ok=True)
-        assert not takes(tool, tmp_path, which, files, public), offer.variant
+        # `openssl dgst` reads as many bytes of a signature file as the key's signatures have, and never sees the rest.
+        unseen = which == "openssl" and "too long" in offer.variant
+        assert unseen or not takes(tool, tmp_path, which, files, public), offer.variant
 
 
 @pytest.mark.parametrize("name", TOOLS)

@@ -105,7 +105,7 @@ def test_every_group_says_something_about_each_of_its_tests(case: Case) -> None:
         variants = [(offer.test, offer.variant) for offer in offers]
         assert len(set(variants)) == len(variants)
         for offer in offers:
-            assert bool(offer.needs) != bool(offer.changed or offer.without)
+            assert bool(offer.needs) != bool(offer.changed or offer.without or offer.instead or offer.spoil)
             assert offer.needs or offer.expected is Outcome.ACCEPTED or offer.causes
 
 
@@ -113,7 +113,7 @@ def test_no_offer_is_the_genuine_file(case: Case) -> None:
     genuine = case.written(Offer(test="T00", variant="genuine"))
     for mutation in trial_kit.all_mutations():
         for offer in offers_of(case, mutation.id):
-            if offer.needs or offer.without or offer.variant.startswith("control"):
+            if offer.needs or offer.without or offer.control or not offer.changed:
                 continue
             sizes = {name: trial_kit.size_of(content) for name, content in offer.changed.items()}
             if all(size == len(genuine[name]) for name, size in sizes.items()):

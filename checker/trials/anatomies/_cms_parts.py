@@ -20,6 +20,7 @@ from checker.formats._raw_signature import from_base64, from_pem
 from checker.formats._strip import strip_quantum_resistant
 from checker.io.limits import MAX_HEADER
 from checker.model.artifact import Source, Span
+from checker.trials.anatomies._texts import NESTED
 from checker.trials.contract import Body, Change, Content, Part
 
 _TIMES: Final = frozenset({0x17, 0x18})  # UTCTime, GeneralizedTime
@@ -145,7 +146,18 @@ class CmsParts:
             algorithms={**self.algorithms, "no signer in the message": self.without},
             certificates=self.certificates,
             downgraded=self.stripped_hybrid,
+            broken=self.broken,
         )
+
+    @property
+    def broken(self) -> dict[str, Change]:
+        """Return messages that no parser may follow to their end (T38)."""
+        data = self.message.data
+        return {
+            "a CMS message nested 20,000 deep": self.wrap(b"\x30\x80" * NESTED),
+            "a CMS message cut short": self.wrap(data[: len(data) // 2]),
+            "a CMS message that is said to have 4 GiB": self.wrap(data[:1] + b"\x84\xff\xff\xff\xff" + data[2:]),
+        }
 
     @property
     def certificates(self) -> tuple[bytes, ...]:

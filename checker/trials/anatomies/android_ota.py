@@ -17,7 +17,6 @@ from checker.io.digests import Piece
 from checker.model.artifact import Source, Span
 from checker.trials._edits import changed_source, patched, then
 from checker.trials.anatomies._cms_parts import CmsParts
-from checker.trials.anatomies._texts import NESTED
 from checker.trials.contract import ARTIFACT, Anatomy, Body, Change, Content, Genuine, Part
 
 _MAX_COMMENT: Final = 0xFFFF  # bytes: the field has two
@@ -114,7 +113,6 @@ def _malformed(package: _Package) -> dict[str, Change]:
     footer = package.footer
     second = Content.replaced(size, footer.cms, b"PK\5\6" + package.parts.message.data[4:])
     return {
-        "a message nested deep": package.parts.wrap(b"\x30\x80" * (NESTED // 2)),
         "a footer that leads before the comment": _patch(package, size - FOOTER_SIZE, b"\xff\xff"),
         "a footer that leads to itself": _patch(package, size - FOOTER_SIZE, b"\6\0"),
         "a second end record in the comment": _changed(second),

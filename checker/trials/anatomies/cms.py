@@ -76,6 +76,7 @@ def _enveloped(parts: CmsParts) -> Body:
         payload=tuple(part for part in cipher if part.name == "ciphertext"),
         cipher=cipher,
         tagged=parts.message.kind == AUTH_ENVELOPED,
+        broken=parts.broken,
         notes=dict.fromkeys(fields, _INSIDE),
     )
 

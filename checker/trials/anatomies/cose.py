@@ -9,7 +9,7 @@ from typing import Final
 
 from checker.crypto import cose
 from checker.crypto.cose import Message, Party
-from checker.crypto.cose_signing import certificates, sign1
+from checker.crypto.cose_signing import certificates, resistant, sign1
 from checker.crypto.staging import Signer
 from checker.errors import LimitError
 from checker.io.cbor import Document, Item, Major, encode, encode_head
@@ -20,6 +20,7 @@ from checker.trials.contract import ARTIFACT, Anatomy, Body, Change, Content, Ge
 
 VALUE: Final = "signature value"
 NESTED: Final = 20_000
+STRIPPED: Final = "the quantum-resistant signers removed, the classical ones kept"
 _COMPANIONS: Final = ("payload", "ciphertext")
 _SIGNED: Final = frozenset({"Sign1", "Sign"})
 _NOT_SIGNED: Final = "the message is not signed"
@@ -50,6 +51,18 @@ def with_values(data: bytes, start: int, signers: tuple[Party, ...], value: byte
     return data
 
 
+def classical_only(item: Item, message: Message, data: bytes) -> bytes | None:
+    """Return a COSE_Sign without its quantum-resistant signers (T12 a), or None where it has not both kinds."""
+    kinds = [resistant(signer.headers) for signer in message.signers]
+    if message.kind != "Sign" or True not in kinds or False not in kinds:
+        return None
+    last = item.tagged()[1].children[-1]
+    kept = [child.encoded() for child, kind in zip(last.children, kinds, strict=True) if kind is not True]
+    start = item.span.start
+    signers = encode_head(Major.ARRAY, len(kept)) + b"".join(kept)
+    return data[: last.span.start - start] + signers + data[last.span.end - start :]
+
+
 def _read(genuine: Genuine) -> Body:
     item, message = read_message(genuine.source)
     name = next((name for name in _COMPANIONS if name in genuine.files), "")
@@ -57,6 +70,8 @@ def _read(genuine: Genuine) -> Body:
     if message.kind not in _SIGNED:
         return _sealed(genuine, message, payload)
     data = genuine.source.read(item.span.start, min(item.span.size, MAX_HEADER))
+
+    stripped = classical_only(item, message, data)
 
     def write(new: bytes) -> Change:
         return Change(changed={ARTIFACT: Content.replaced(genuine.source.size, item.span, new)})
@@ -74,12 +89,12 @@ def _read(genuine: Genuine) -> Body:
         signed_by=lambda signer: signed(signer, Change()),
         resigned=signed,
         certificates=certificates(message.signers[0].headers),
+        downgraded={STRIPPED: write(stripped)} if stripped is not None else {},
         malformed={"a message nested 20,000 deep": write(b"\x81" * NESTED), "a message cut short": write(data[:-1])},
         oversized={"a byte string that is said to have 16 EiB": write(data[:2] + b"\x5b" + b"\xff" * 8 + data[3:])},
         notes={
             "cipher": "the message is not encrypted",
             "weakly": "COSE fixes the digest with the algorithm",
-            "downgraded": "signers are not told apart here",
         },
     )
 

@@ -20,7 +20,7 @@ from checker.io.limits import MAX_HEADER
 from checker.model.artifact import Source, Span
 from checker.trials._edits import changed_source, then
 from checker.trials.anatomies._cms_parts import CmsParts
-from checker.trials.anatomies._texts import NESTED, lines
+from checker.trials.anatomies._texts import lines
 from checker.trials.contract import ARTIFACT, Anatomy, Body, Change, Content, Genuine, Part
 
 FIELDS: Final = (
@@ -135,6 +135,7 @@ def _enveloped(bundle: _Bundle) -> Body:
         outer=True,
         oversized=_oversized(bundle),
         malformed={key: value for key, value in _malformed(bundle).items() if "manifest" not in key},
+        broken=bundle.parts.broken,
         notes=dict.fromkeys(fields, _INSIDE),
     )
 
@@ -142,8 +143,6 @@ def _enveloped(bundle: _Bundle) -> Body:
 def _malformed(bundle: _Bundle) -> dict[str, Change]:
     text = bundle.manifest
     found = {
-        "a message nested 20,000 deep": bundle.parts.wrap(b"\x30\x80" * NESTED),
-        "a message cut short": bundle.parts.wrap(bundle.parts.message.data[: len(bundle.parts.message.data) // 2]),
         "no message at all": bundle.parts.wrap(b""),
     }
     if text:

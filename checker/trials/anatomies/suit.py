@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from checker.crypto import cose
 from checker.crypto.cose import Party
-from checker.crypto.cose_signing import certificates, sign1
+from checker.crypto.cose_signing import certificates, resistant, sign1
 from checker.crypto.staging import Signer
 from checker.errors import FormatError
 from checker.formats import _suit_manifest as suit
@@ -21,7 +22,7 @@ from checker.io.cbor import Item, Major, encode, encode_head
 from checker.io.digests import digest
 from checker.model.artifact import Source, Span
 from checker.trials._edits import changed_source, then
-from checker.trials.anatomies.cose import NESTED, value_span, with_values
+from checker.trials.anatomies.cose import NESTED, STRIPPED, classical_only, value_span, with_values
 from checker.trials.contract import ARTIFACT, Anatomy, Body, Change, Content, Genuine, Part
 
 VALUE: Final = "signature value"
@@ -90,12 +91,12 @@ def _read(genuine: Genuine) -> Body:
         signed_by=(lambda signer: _signed(file, signer, _digest_of(file))) if signed else None,
         resigned=(lambda signer, change: _again(genuine, signer, change)) if signed else None,
         certificates=certificates(file.signers[0].headers) if signed else (),
+        downgraded=_downgraded(file) if signed else {},
         malformed=_malformed(file),
         oversized={"the manifest is said to have 16 EiB": _huge(file)},
         notes={
             "cipher": "no payload is encrypted, as far as the parser knows",
             "weakly": "COSE fixes the digest with the algorithm",
-            "downgraded": "signers are not told apart here",
             "payload": "the payload lies elsewhere, and was not given",
             **({} if signed else dict.fromkeys(("metadata", "signatures", "stripped", "signed_by"), _UNSIGNED)),
         },
@@ -139,6 +140,21 @@ def _valued(file: _File, value: bytes) -> Change:
         inside = tuple(each for each in file.signers if part.content.start <= each.where.start < part.content.end)
         new.append(with_values(data, part.content.start, inside, value))
     return file.with_wrapper(new)
+
+
+def _downgraded(file: _File) -> dict[str, Change]:
+    """Return the envelope without its quantum-resistant signers, in blocks of their own or in a COSE_Sign (T12 a)."""
+    kinds = [resistant(signer.headers) for signer in file.signers]
+    if True not in kinds or False not in kinds:
+        return {}
+    stated, *blocks = file.wrapper[1]
+    kept = [stated.data("SUIT_Digest")]
+    for part in blocks:
+        data = part.data("authentication-block")
+        message = cose.parse(part.wrapped("authentication-block"))
+        if not all(resistant(signer.headers) is True for signer in message.signers):
+            kept.append(classical_only(part.wrapped("authentication-block"), message, data) or data)
+    return {STRIPPED: file.with_wrapper(kept)}
 
 
 def _signed(file: _File, signer: Signer, stated: bytes) -> Change:

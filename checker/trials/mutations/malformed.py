@@ -1,7 +1,8 @@
 """T38: malformed structures: deep nesting, settings twice, huge lengths, unknown critical fields, as formats have them.
 
 As an attacker without a key sends them (K0), and, where there is a staging signer, signed by it, so that the parser
-behind the signature meets them too (K1; before it a control shows that the signer is trusted).
+behind the signature meets them too (K1; before it a control shows that the signer is trusted). A broken structure of
+the signature itself cannot be signed.
 
 Which refusals count: the row of criteria.md asks for a refusal without a crash, and no class of reason. `format` and
 `size` say what is wrong; `signature` and `digest` are right where these are looked at first, which they should be.
@@ -23,10 +24,10 @@ _FIRST: Final = frozenset({*_PARSED, Cause.SIGNATURE})
 
 
 def _offers(genuine: Genuine, body: Body) -> Iterator[Offer]:
-    if not body.malformed:
+    if not body.malformed and not body.broken:
         text = why(body, "malformed", "no malformed variants are known for this format")
         yield missing(TEST, "malformed structures", text)
-    for words, change in body.malformed.items():
+    for words, change in {**body.broken, **body.malformed}.items():
         yield made(TEST, words, _FIRST, partial(_same, change))
     signer, resigned = genuine.staging.signer, body.resigned
     if not body.malformed or signer is None or resigned is None:

@@ -55,9 +55,13 @@ def update(device: Device, message: Path, signature: Path) -> str:
 def _opened(device: Device, message: Path, signature: Path) -> bytes:
     from message import Trust, open_update  # the boot loader needs nothing of it
 
+    try:
+        trust = Trust.load(device.folder, device.clock)
+    except (OSError, ValueError, TypeError):
+        raise RefusedError("state", "anchor, lists, keys or policy of the pump cannot be read") from None
     data = _read(message, MAX_MESSAGE, RefusedError("size", "the message is empty or missing"))
     signed = _read(signature, MAX_SIGNATURE, RefusedError("signature", "there is no signature"))
-    return open_update(data, signed, Trust.load(device.folder, device.clock))
+    return open_update(data, signed, trust)
 
 
 def _read(path: Path, most: int, missing: RefusedError) -> bytes:
