@@ -15,8 +15,8 @@ from cryptography import x509
 from checker.model.assessment import Assessment
 from checker.model.terms import Grade, Reading, Step, Tier, Verdict
 from checker.pipeline import Options, assess
-from samples.build import _pki, golden
 from samples.build import _quantum_attestations as build
+from samples.build import golden
 from samples.build._tools import KEYS
 
 ASKED: Final = {"SIGN-E1", "SIGN-E2", "SIGN-E3-PK2", "PROT-E1", "PROT-E2"}
@@ -78,24 +78,13 @@ def with_nonce(name: str) -> Callable[[Path], None]:
     return lambda folder: edited(folder, rf"(attestations/{name}\.cose, .*\n     nonce: )[0-9a-f]{{2}}", r"\g<1>99")
 
 
-def by_a_stranger(folder: Path) -> None:
-    """Have a token signed by a key that no maker certified."""
-    path = folder / "attestations" / "device-B-2026.cose"
-    claims = cbor2.loads(cbor2.loads(path.read_bytes()).value[2])
-    key = KEYS / "quantum-staging.pem"
-    own = _pki.Profile(name="Stranger", serial=9, years=(2024, 2036), usage=("digital_signature",))
-    path.write_bytes(build._token(claims, build.Attester(certificate=_pki.issue(own, key, None, key), key=key)))
-
-
 UNKNOWN, FAIL = Verdict.UNKNOWN, Verdict.FAIL
 TAKEN: Final[dict[str, tuple[Callable[[Path], None], dict[str, Verdict]]]] = {
     "the token of one device's key": (without("device-B-2025"), {"PROT-E1": UNKNOWN}),
     "the nonce of one device's token": (with_nonce("device-A-2025"), {"PROT-E1": UNKNOWN}),
-    "the maker behind a token": (by_a_stranger, {"PROT-E1": UNKNOWN}),
     "the key that a token is bound to": (signed_again("device-A-2025", CONFIRMATION=None), {"PROT-E1": UNKNOWN}),
     "the lock of one device": (signed_again("device-A-2025", LIFECYCLE=0x1000), {"PROT-E1": FAIL}),
     "the token of the producer's key": (without("device-ca"), {"PROT-E2": UNKNOWN}),
-    "the closed debug port of the producer's module": (signed_again("device-ca", DEBUG=0), {"PROT-E2": FAIL}),
     "the token of a signing key": (without("release-2026"), {"SIGN-E1": UNKNOWN}),
 }  # fmt: skip
 

@@ -18,7 +18,7 @@ from samples.build import golden
 
 ROWS: Final = frozenset({Step.SIGN, Step.PROTECT, Step.PROCESS, Step.REVERIFY})
 TRIED: Final = ("T00", "T01", "T02", "T03", "T04", "T05", "T06", "T07", "T08", "T09", "T10", "T11", "T12", "T13", "T14",
-                "T18", "T26", "T30", "T35")  # fmt: skip
+                "T18", "T25", "T26", "T30", "T35", "T38")  # fmt: skip
 # A signer on P-256 makes the signature, the last link of its path and the reference of Re-verify classical; the pump
 # that takes it demands nothing else.
 MISSED: Final = {
