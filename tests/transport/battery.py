@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from OpenSSL import SSL
 
 Serve = Callable[[socket.socket], None]
@@ -40,7 +43,13 @@ def _listening(port: int, *, udp: bool) -> bool:
 def process(command: list[str], port: int, *, udp: bool = False, cwd: Path | None = None) -> Iterator[int]:
     environment = os.environ | {"OPENSSL_CONF": "/dev/null"}  # Debian's file caps versions and levels (tls.md 6)
     running = subprocess.Popen(
-        command, cwd=cwd, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        cwd=cwd,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # so that a wrapper's child ends with it
     )
     try:
         until = time.monotonic() + 10
@@ -50,7 +59,8 @@ def process(command: list[str], port: int, *, udp: bool = False, cwd: Path | Non
             time.sleep(0.01)
         yield port
     finally:
-        running.kill()
+        with contextlib.suppress(ProcessLookupError):  # it ended by itself
+            os.killpg(running.pid, signal.SIGKILL)
         running.wait()
 
 
@@ -126,14 +136,20 @@ def mosquitto(pki: Any, folder: Path) -> Iterator[dict[str, int]]:
 def responder(
     pki: Any, folder: Path, signer: str, *, number: int, revoked: str = "", known: tuple[str, ...] = ()
 ) -> Iterator[int]:
-    """Run OpenSSL's OCSP responder at a port that certificates name already."""
+    """Run OpenSSL's OCSP responder at a port that certificates name already.
+
+    Its clock is an hour slow: its answers begin when it gives them, and the tests judge as of when they were collected.
+    """
+    if shutil.which("faketime") is None:
+        pytest.skip("not installed: faketime")
     lines = []
     for text in known:
         state = ("R", "260101000000Z") if text == revoked else ("V", "")
         lines.append(f"{state[0]}\t350101000000Z\t{state[1]}\t{pki.serial(text):040X}\tunknown\t/CN={text}\n")
     (folder / "index").write_text("".join(lines))
-    command = ["openssl", "ocsp", "-index", str(folder / "index"), "-port", str(number), "-CA", pki.path("int.pem")]
-    command += ["-rsigner", pki.path(f"{signer}.pem"), "-rkey", pki.path(f"{signer}.key"), "-nmin", "60", "-ignore_err"]
+    command = ["faketime", "-f", "-1h", "openssl", "ocsp", "-index", str(folder / "index"), "-port", str(number)]
+    command += ["-CA", pki.path("int.pem"), "-rsigner", pki.path(f"{signer}.pem"), "-rkey", pki.path(f"{signer}.key")]
+    command += ["-nmin", "180", "-ignore_err"]
     with process(command, number):
         yield number
 
