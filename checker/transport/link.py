@@ -17,6 +17,7 @@ from typing import Any, Final, NoReturn
 
 from checker.crypto.certificates import rfc3339
 from checker.model.endpoint import Exchange
+from checker.model.value import value
 from checker.transport.target import Options, Target
 
 CHUNK: Final = 65_536  # bytes of one read, and the largest datagram
@@ -162,7 +163,7 @@ class Link:
             self.fail(*_kind(error))
 
 
-@dataclass(frozen=True, kw_only=True)
+@value
 class Peer:
     """Another place than the endpoint itself, always over TCP: a neighbouring port, or an address with its port."""
 
