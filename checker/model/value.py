@@ -6,7 +6,7 @@ a fifth of a whole `otaudit probe`. Here it only collects the fields; the method
 
 from __future__ import annotations
 
-from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields
+from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
 from operator import attrgetter
 from typing import Any, NoReturn, TypeVar, dataclass_transform
 
@@ -22,18 +22,16 @@ def value(cls: type[T]) -> type[T]:
     made = dataclass(init=False, eq=False, repr=False, kw_only=True)(cls)
     all_fields = fields(made)  # type: ignore[arg-type]  # mypy does not see here that it is a dataclass
     names = frozenset(item.name for item in all_fields)
-    defaults = {item.name: item.default for item in all_fields if item.default is not MISSING}
-    factories = {item.name: item.default_factory for item in all_fields if item.default_factory is not MISSING}
+    needed = frozenset(item.name for item in all_fields if item.default is item.default_factory is MISSING)
     compared = attrgetter(*(item.name for item in all_fields if item.compare))
     shown = tuple(item.name for item in all_fields if item.repr)
 
     def start(self: T, **given: Any) -> None:  # noqa: ANN401 - mypy checks them by the fields
-        left_out = names - given.keys()
-        if len(given) + len(left_out) != len(names) or not left_out <= defaults.keys() | factories.keys():
-            wrong = sorted(given.keys() - names) or sorted(left_out - defaults.keys() - factories.keys())
+        if not needed <= given.keys() <= names:
+            wrong = sorted(given.keys() - names) or sorted(needed - given.keys())
             raise TypeError(f"{type(self).__qualname__} takes its fields by name, each once; see {', '.join(wrong)}")
-        made_now = {name: factories[name]() for name in left_out if name in factories}
-        vars(self).update(defaults | made_now | given)
+        for item in all_fields:  # one by one and in one order, so that all instances share their table of names
+            object.__setattr__(self, item.name, given[item.name] if item.name in given else _default(item))
 
     def equal(self: T, other: object) -> bool:
         return compared(self) == compared(other) if other.__class__ is self.__class__ else NotImplemented
@@ -48,6 +46,10 @@ def value(cls: type[T]) -> type[T]:
     for name, method in (methods | {"__setattr__": _refuse, "__delattr__": _refuse}).items():
         setattr(made, name, method)
     return made
+
+
+def _default(item: Field[Any]) -> Any:  # noqa: ANN401 - of whatever type the field has
+    return item.default if item.default_factory is MISSING else item.default_factory()
 
 
 def _refuse(_: object, name: str, *_value: object) -> NoReturn:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 from OpenSSL import SSL
 
 Serve = Callable[[socket.socket], None]
@@ -140,6 +139,8 @@ def responder(
 
     Its clock is an hour slow: its answers begin when it gives them, and the tests judge as of when they were collected.
     """
+    import pytest  # not for the benchmark, whose own memory counts
+
     if shutil.which("faketime") is None:
         pytest.skip("not installed: faketime")
     lines = []
