@@ -82,7 +82,7 @@ def test_a_right_verifier_answers_every_test_that_needs_no_anatomy(right: list[E
 
 def test_the_control_comes_before_and_after_every_group(right: list[Evidence]) -> None:
     said = {record.origin.pointer for record in of(right, "T00")}
-    assert {"before everything", "after T03, T04", "after T30, T35"} <= said
+    assert {"T00, before everything", "T00, after T03, T04", "T00, after T30, T35"} <= said
 
 
 def test_one_that_accepts_everything_is_seen_to(tmp_path: Path) -> None:
