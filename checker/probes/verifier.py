@@ -115,7 +115,8 @@ def _tried(place: Place, context: Context, verifier: Ready, job: Job) -> Iterato
 
 def _record(place: Place, context: Context, job: Job, tried: Tried) -> Evidence:
     subject = place.subject(context.description, tried.test)
-    origin = Origin(file=path_of(job.ref.file), sha256=job.genuine.artifact.sha256, pointer=f"{tried.test}, {tried.variant}")
+    where = f"{tried.test}, {tried.variant}"
+    origin = Origin(file=path_of(job.ref.file), sha256=job.genuine.artifact.sha256, pointer=where)
     values = _values(place, tried.test)
     if tried.reason is not None or tried.answer is None:
         text = f"{tried.variant}: {tried.text}"
