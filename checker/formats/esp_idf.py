@@ -8,11 +8,13 @@ its digest in their fuses, so a key that only the image brings is no trust. Secu
 Nothing in a flash-encrypted file says that it is one: the option `flash_address` and a key have to be given; for the
 ESP32's own scheme `flash_crypt_conf` too, the four bits of the fuse FLASH_CRYPT_CONFIG. Signature and digest are over
 the plaintext. The option `key_digest` (hex, several with commas) declares keys as the fuses do, by their digests.
+
+An ML-DSA block may follow the sector of Secure Boot v2: `checker.formats._esp_pqc`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from string import hexdigits
 from typing import Final
@@ -24,8 +26,10 @@ from checker.crypto.signatures import Candidate, ecdsa_der
 from checker.errors import CryptoError, FormatError
 from checker.formats import _common as common
 from checker.formats import _esp_image as esp
+from checker.formats import _esp_pqc as pqc
 from checker.formats._esp_flash_encryption import ADDRESS, CONFIGURATION, View, may_be_sealed, open_flash
 from checker.formats._esp_image import Block, Layout
+from checker.formats._esp_pqc import ResistantBlock
 from checker.formats._raw_signature import judge
 from checker.formats.contract import Context, Format, Parse
 from checker.io.digests import DigestRequest, Piece, digest
@@ -68,6 +72,7 @@ class _Found(common.Signed):
 
     view: View
     blocks: tuple[Block, ...]
+    resistant: ResistantBlock | None
     v1: int | None
     answers: Mapping[DigestRequest, bytes]
 
@@ -91,21 +96,14 @@ def _parse(source: Source, context: Context) -> Parse:
             esp.read_layout(source)  # raises, and says why
         return _closed(source)
     blocks = () if view.keyed else esp.read_blocks(view.source, view.layout.sector)
-    v1 = None if blocks or view.keyed else esp.v1_signature(view.source, view.layout)
+    resistant = None if view.keyed else pqc.read_block(view.source, view.layout)
+    v1 = None if blocks or resistant or view.keyed else esp.v1_signature(view.source, view.layout)
     keyed = tuple(_keyed_requests(view, context))
-    answers = yield (*_requests(view, blocks, v1), *(request for _, request in keyed))
-    return _artifact(
-        source,
-        _Found(
-            view=view,
-            blocks=blocks,
-            v1=v1,
-            answers=answers,
-            signatures=(_keyed_digest(view, keyed, answers),)
-            if view.keyed
-            else _signatures(view, blocks, v1, answers, context),
-        ),
-    )
+    found = _Found(view=view, blocks=blocks, resistant=resistant, v1=v1, answers={}, signatures=())
+    answers = yield (*_requests(found), *(request for _, request in keyed))
+    found = replace(found, answers=answers)
+    signatures = (_keyed_digest(view, keyed, answers),) if view.keyed else _signatures(found, context)
+    return _artifact(source, replace(found, signatures=signatures))
 
 
 def _clear(source: Source) -> View | None:
@@ -129,14 +127,15 @@ def _keyed(source: Source) -> bool:
     return len(head) == esp.SECTOR and rest.count(b"\xff") == len(rest) and len(set(head[:KEYED_SIZE])) > 1
 
 
-def _requests(view: View, blocks: Iterable[Block], v1: int | None) -> tuple[DigestRequest, ...]:
-    layout = view.layout
-    found = [_over(view, block.hash, layout.sector) for block in blocks if block.kind]
-    if v1 is not None:
-        found.append(_over(view, "sha-256", v1))
+def _requests(found: _Found) -> Iterator[DigestRequest]:
+    view, layout = found.view, found.view.layout
+    yield from (_over(view, block.hash, layout.sector) for block in found.blocks if block.kind)
+    if found.resistant is not None:
+        yield _over(view, "sha-256", pqc.place(layout))
+    if found.v1 is not None:
+        yield _over(view, "sha-256", found.v1)
     if layout.digest:
-        found.append(DigestRequest.over("sha-256", view.source, layout.body))
-    return tuple(found)
+        yield DigestRequest.over("sha-256", view.source, layout.body)
 
 
 def _over(view: View, name: str, end: int) -> DigestRequest:
@@ -146,18 +145,18 @@ def _over(view: View, name: str, end: int) -> DigestRequest:
 # Signatures
 
 
-def _signatures(
-    view: View,
-    blocks: tuple[Block, ...],
-    v1: int | None,
-    answers: Mapping[DigestRequest, bytes],
-    context: Context,
-) -> tuple[Signature, ...]:
-    if blocks:
-        return tuple(_block(view, block, answers, context) for block in blocks)
-    if v1 is not None:
-        return (_v1(view, v1, answers, context),)
-    return (Signature(outcome=Outcome.ABSENT, note="no signature block, and nothing signed behind the image"),)
+def _signatures(found: _Found, context: Context) -> tuple[Signature, ...]:
+    view, answers = found.view, found.answers
+    signatures = [_block(view, block, answers, context) for block in found.blocks]
+    if found.resistant is not None:
+        end = pqc.place(view.layout)
+        actual, classical = answers[_over(view, "sha-256", end)], bool(found.blocks)
+        covers = Span(view.layout.start, end)
+        signatures.append(pqc.judge(found.resistant, covers, actual, context.keys, classical=classical))
+    if found.v1 is not None:
+        signatures.append(_v1(view, found.v1, answers, context))
+    absent = Signature(outcome=Outcome.ABSENT, note="no signature block, and nothing signed behind the image")
+    return tuple(signatures) or (absent,)
 
 
 def _keyed_requests(view: View, context: Context) -> Iterator[tuple[DecryptionKey, DigestRequest]]:
@@ -329,6 +328,17 @@ def _digests(found: _Found) -> Iterator[DigestCheck]:
                 over=over,
                 authentic=signature.outcome is Outcome.VALID,
             )
+    if found.resistant is not None:
+        end = pqc.place(layout)
+        yield DigestCheck(
+            name=f"digest of the {pqc.FIELD} at {end:#x}",
+            algorithm="sha-256",
+            expected=found.resistant.digest.hex(),
+            actual=found.answers[_over(view, "sha-256", end)].hex(),
+            covers=(Span(layout.start, end),),
+            over=over,
+            authentic=found.signatures[-1].outcome is Outcome.VALID,
+        )
 
 
 def _version(found: _Found) -> Version:
@@ -360,6 +370,8 @@ def _facts(found: _Found) -> Iterator[tuple[str, str]]:
     for block in found.blocks:
         if block.kind:
             yield f"key digest of the block at {block.span.start:#x}", _fuses(block)
+    if found.resistant is not None and found.resistant.flags:
+        yield f"flags of the {pqc.FIELD}, which nothing defines", f"{found.resistant.flags:#04x}"
     descriptor = layout.descriptor
     if descriptor is not None:
         yield "project", descriptor.project
@@ -392,6 +404,8 @@ def _weaknesses(source: Source, found: _Found, digests: tuple[DigestCheck, ...])
 
 def _end(found: _Found) -> int:
     """Return where signature and image end."""
+    if found.resistant is not None:
+        return found.resistant.span.end
     if found.blocks:
         return found.view.layout.sector + esp.SECTOR
     return found.view.layout.end if found.v1 is None else found.v1 + esp.V1_SIZE
@@ -399,12 +413,14 @@ def _end(found: _Found) -> int:
 
 def _fills(found: _Found, rest: Span) -> bool:
     layout, source = found.view.layout, found.view.source
-    gap = (
-        Span(layout.end, min(layout.sector, source.size)) if found.blocks else Span(layout.end, found.v1 or layout.end)
-    )
-    last = found.blocks[-1].span.end if found.blocks else rest.start
-    sector = Span(min(last, source.size), min(_end(found), source.size))
-    return all(common.only_fill(source, span) for span in (gap, sector, rest))
+    sectored = bool(found.blocks) or found.resistant is not None
+    begun = layout.sector if sectored else found.v1 or layout.end
+    spans = [Span(layout.end, min(begun, source.size)), rest]
+    if sectored:
+        last = found.blocks[-1].span.end if found.blocks else begun
+        spans.append(Span(min(last, source.size), min(layout.sector + esp.SECTOR, source.size)))
+    padded = found.resistant is None or found.resistant.padded
+    return padded and all(common.only_fill(source, span) for span in spans)
 
 
 # What stays closed
@@ -449,5 +465,6 @@ FORMAT: Final = Format(
         "espressif/esp-idf docs/en/security/secure-boot-v1.rst",
         "espressif/esp-idf docs/en/security/secure-boot-v2.rst",
         "espressif/esp-idf docs/en/security/flash-encryption.rst",
+        "espressif/esp-pqc examples/pqc_boot_verify (ML-DSA block, experimental, commits 95db07d1 and ba265de0)",
     ),
 )

@@ -124,9 +124,11 @@ def _spread(size: int) -> list[int]:
 def test_a_truncated_sample_is_an_artifact_or_a_format_error_and_never_proved(sample: samples.Sample) -> None:
     source = sample.source()
     end = len(source.read(0, source.size).rstrip(b"\0"))  # fill behind the last byte that means something may go
+    whole = {other.read(0, other.size) for other in (item.source() for item in GOOD if item.format == sample.format)}
     for size in _spread(end):
-        artifact = _opened(sample, BytesSource(source.name, Window(source, "", 0, size).read(0, size)))
-        assert artifact is None or not samples.proved(artifact), size
+        data = Window(source, "", 0, size).read(0, size)
+        artifact = _opened(sample, BytesSource(source.name, data))
+        assert artifact is None or not samples.proved(artifact) or data in whole, size  # a hybrid's classical part
 
 
 @pytest.mark.parametrize("sample", GOOD, ids=lambda item: item.id)

@@ -3,6 +3,10 @@
 The image's checksum and its appended SHA-256 are covered by no key; they are made right after every change, so that the
 device gets as far as the signature. The block's CRC is right in every offer. Secure Boot v1 and the keyed digest are
 left alone: v1 signs with a bare ECDSA key and is deprecated, the keyed digest is a shared secret.
+
+An ML-DSA block behind the sector is over the sector too. So an image that is signed again gets a new one by a
+throw-away key. Where values are changed, all are, since a device may look at one kind only, and the block's digest is
+fitted, or the boot loader would stop there. The downgrade takes the block away and leaves the rest.
 """
 
 from __future__ import annotations
@@ -16,23 +20,28 @@ from typing import Any, Final
 
 from checker.crypto.schemes import Scheme
 from checker.crypto.signatures import ecdsa_raw
-from checker.crypto.signing import sign_digest
-from checker.crypto.staging import Signer
+from checker.crypto.signing import sign, sign_digest
+from checker.crypto.staging import Signer, like
 from checker.errors import FormatError, UnsupportedAlgorithmError
 from checker.formats import _esp_image as esp
+from checker.formats import _esp_pqc as pqc
 from checker.formats._esp_image import BLOCK, Block, Layout
+from checker.formats._esp_pqc import ResistantBlock
 from checker.formats.esp_idf import PSS_SALT
-from checker.io.digests import DigestRequest, compute
-from checker.model.artifact import Source, Span
+from checker.io.digests import DigestRequest, Literal, compute
+from checker.model.artifact import KeyFacts, Source, Span
 from checker.trials._edits import changed_source, patched, then
 from checker.trials.contract import ARTIFACT, Anatomy, Body, Change, Content, Genuine, Part
 
 VALUE: Final = "signature value"
+RESISTANT: Final = "quantum-resistant signature value"
+STRIPPED: Final = "the quantum-resistant block removed, the classical ones kept"
 _CRC_AT: Final = 1196
 _HEADER, _SEGMENT = 24, 8  # bytes
 _FIELDS: Final = {"secure_version": Span(4, 8), "version": Span(16, 17), "project": Span(48, 49)}  # of the descriptor
 _RSA_SIZE, _RSA_BITS = 384, 3072  # the only key size of Secure Boot v2
 _SALT: Final = PSS_SALT
+_NUMBERS: Final = {name: number for number, (name, _, _) in pqc.ALGORITHMS.items()}  # of ML-DSA sets in a block
 _V1: Final = "only Secure Boot v2 is signed again here"
 
 
@@ -52,6 +61,10 @@ class _Image:
         return esp.read_blocks(self.source, self.where.sector)
 
     @cached_property
+    def resistant(self) -> ResistantBlock | None:
+        return pqc.read_block(self.source, self.where)
+
+    @cached_property
     def segments(self) -> tuple[Span, ...]:
         found, at = [], self.where.start + _HEADER
         for _, length in self.where.segments:
@@ -64,6 +77,13 @@ class _Image:
         sector = b"".join(blocks).ljust(esp.SECTOR, b"\xff")
         place = Span(self.where.sector, min(self.where.sector + esp.SECTOR, self.source.size))
         return Change(changed={ARTIFACT: Content.replaced(self.source.size, place, sector)})
+
+    def with_resistant(self, block: bytes) -> Change:
+        """Return the image with another ML-DSA block, whose CRC is made right, or with one more."""
+        start = pqc.place(self.where)
+        place = Span(start, start if self.resistant is None else self.resistant.span.end)
+        data = block[: pqc.CRC_AT] + pqc.crc(block) + block[pqc.CRC_AT + 4 :]
+        return Change(changed={ARTIFACT: Content.replaced(self.source.size, place, data)})
 
     def patch(self, at: int, new: bytes) -> Change:
         return Change(changed={ARTIFACT: patched(self.source.size, [(at, new)])})
@@ -92,15 +112,49 @@ def _read(genuine: Genuine) -> Body:
 
 def _signed(genuine: Genuine, image: _Image, body: Body) -> Body:
     unknown = [_sealed(_patched_block(image, block, 1, b"\x7f")) for block in image.blocks]
-    return replace(
+    body = replace(
         body,
         signatures=tuple(Part(name=VALUE, span=_value_span(block)) for block in image.blocks),
         stripped=Change(changed={ARTIFACT: Content(pieces=(Span(0, image.where.sector),))}),
         with_value=lambda _, value: image.with_blocks(_valued(image, block, value) for block in image.blocks),
         algorithms={"signature block of an unknown version": image.with_blocks(unknown)},
-        signed_by=lambda signer: image.with_blocks([_block(image, signer)]),
+        signed_by=lambda signer: _again(genuine, signer, Change()),
         resigned=lambda signer, change: _again(genuine, signer, change),
     )
+    return body if image.resistant is None else _hybrid(genuine, image, image.resistant, body)
+
+
+def _hybrid(genuine: Genuine, image: _Image, block: ResistantBlock, body: Body) -> Body:
+    """Return a body with the ML-DSA block's value too, and the image without that block (T12 a)."""
+    start = block.span.start + pqc.SIGNATURE_AT
+    place = Span(start, start + len(block.signature))
+
+    def with_value(part: Part, value: bytes) -> Change:
+        resistant = part.name == RESISTANT
+        if resistant and len(value) != place.size:
+            raise FormatError("values of this format have one length", field=RESISTANT)
+        shorter = (value[: _value_span(item).size] if resistant else value for item in image.blocks)
+        blocks = [_valued(image, item, new) for item, new in zip(image.blocks, shorter, strict=True)]
+        return _both(genuine, image, blocks, pqc.SIGNATURE_AT, value if resistant else b"")
+
+    unknown = [_sealed(_patched_block(image, item, 1, b"\x7f")) for item in image.blocks]
+    return replace(
+        body,
+        signatures=(*body.signatures, Part(name=RESISTANT, span=place)),
+        with_value=with_value,
+        algorithms={"signature blocks of an unknown version and algorithm": _both(genuine, image, unknown, 2, b"\x7f")},
+        downgraded={STRIPPED: Change(changed={ARTIFACT: Content.replaced(image.source.size, block.span, b"")})},
+    )
+
+
+def _both(genuine: Genuine, image: _Image, blocks: list[bytes], at: int, new: bytes) -> Change:
+    """Return the image with other classical blocks, and an ML-DSA block that is changed at one place and fits them."""
+    change = image.with_blocks(blocks)
+    now = _Image.of(changed_source(genuine, ARTIFACT, change))
+    data = now.source.read(pqc.place(now.where), pqc.SIZE)
+    data = data[:at] + new + data[at + len(new) :]
+    fitted = data[: pqc.DIGEST_AT] + _digest(now, "sha-256", pqc.place(now.where)) + data[pqc.DIGEST_AT + esp.HASH :]
+    return then(change, now.with_resistant(fitted))
 
 
 def _fields(image: _Image) -> Iterator[Part]:
@@ -112,8 +166,16 @@ def _fields(image: _Image) -> Iterator[Part]:
 
 
 def _again(genuine: Genuine, signer: Signer, change: Change) -> Change:
+    """Return the changed image signed again; a classical signer of a hybrid is joined by a throw-away ML-DSA key."""
     now = _Image.of(changed_source(genuine, ARTIFACT, change))
-    return then(change, now.with_blocks([_block(now, signer)]))
+    if signer.public_key.facts.algorithm in _NUMBERS:
+        return then(change, now.with_resistant(_resistant_block(now, signer)))
+    change = then(change, now.with_blocks([_block(now, signer)]))
+    if now.resistant is None or not now.resistant.algorithm:
+        return change
+    stranger = like(KeyFacts(algorithm=now.resistant.algorithm))
+    now = _Image.of(changed_source(genuine, ARTIFACT, change))
+    return then(change, now.with_resistant(_resistant_block(now, stranger)))
 
 
 def _repaired(genuine: Genuine, image: _Image, change: Change) -> Change:
@@ -184,15 +246,15 @@ def _block(image: _Image, signer: Signer) -> bytes:
     return _sealed(_ec_block(image, signer, number))
 
 
-def _digest(image: _Image, name: str) -> bytes:
-    request = DigestRequest.over(name, image.source, Span(image.where.start, image.where.sector))
+def _digest(image: _Image, name: str, end: int) -> bytes:
+    request = DigestRequest.over(name, image.source, Span(image.where.start, end))
     return compute((request,))[request]
 
 
 def _rsa_block(image: _Image, signer: Signer) -> bytes:
     public: Any = signer.public_key.key
     modulus, exponent = int(public.public_numbers().n), int(public.public_numbers().e)
-    digest = _digest(image, "sha-256")
+    digest = _digest(image, "sha-256", image.where.sector)
     value = sign_digest(signer, digest, Scheme(algorithm="rsa-pss", hash="sha-256", salt_length=_SALT))
     return (
         struct.pack("<BBxx32s", 0xE7, 2, digest)
@@ -208,11 +270,21 @@ def _ec_block(image: _Image, signer: Signer, number: int) -> bytes:
     name, size = esp.CURVES[number]
     wide = name == "ec-p384"
     hash_name = "sha-384" if wide else "sha-256"
-    digest = _digest(image, hash_name)
+    digest = _digest(image, hash_name, image.where.sector)
     value = ecdsa_raw(sign_digest(signer, digest, Scheme(algorithm="ecdsa", hash=hash_name)), size)
     parts = (part[:size][::-1] + part[size:][::-1] for part in (signer.public_key.raw[1:], value))
     head = struct.pack("<BBBx", 0xE7, 3, wide) + digest + bytes([number])
     return head + b"".join(part.ljust(96 if wide else 64, b"\0") for part in parts)
+
+
+def _resistant_block(image: _Image, signer: Signer) -> bytes:
+    """Return an ML-DSA block over the image and its sector, without its CRC."""
+    name, key = signer.public_key.facts.algorithm, signer.public_key.raw
+    digest = _digest(image, "sha-256", pqc.place(image.where))
+    value = sign(signer, (Literal(digest),), Scheme(algorithm=name, hash=""))
+    head = pqc.HEAD.pack(*pqc.MAGIC, _NUMBERS[name], 0, digest, len(key), len(value))
+    longest = pqc.SIGNATURE_AT - pqc.KEY_AT
+    return (head + key.ljust(longest, b"\0") + value).ljust(pqc.SIZE, b"\0")
 
 
 def _malformed(image: _Image) -> dict[str, Change]:

@@ -1,5 +1,8 @@
 """Makes the samples of ESP-IDF images: signed and encrypted by espsecure, bad ones by one change each.
 
+The ML-DSA block behind a signed image is laid out here too, by Espressif's demonstration (espressif/esp-pqc); pqcrypto,
+which that demonstration uses, signs.
+
 The image itself is laid out here by the description of the format, since making one with the vendor's tools takes a
 compiler for the chip.
 """
@@ -16,6 +19,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from pqcrypto.sign import ml_dsa_65  # type: ignore[import-untyped]
+
 from samples.build._tools import BIN, KEYS, firmware, key_bytes, public_half, require, run
 from samples.build.formats._faults import flipped, fresh
 
@@ -25,6 +30,8 @@ STRANGER: Final = KEYS / "sensor-signing-2025.pem"
 ADDRESS: Final = "0x10000"
 SECTOR: Final = 4096
 BLOCK: Final = 1216  # bytes of a signature block, its CRC at 1196
+RESISTANT: Final = 2 * SECTOR  # bytes of the ML-DSA block, its signature at 2636 and its CRC at 7263
+RESISTANT_CRC: Final = 7263
 
 
 def image(*, secure_version: int = 7, size: int = 1024, chip: int = 9) -> bytes:
@@ -56,6 +63,7 @@ def build(folder: Path) -> None:
         _good(folder, work)
         _other_options(folder, work)
         _changed(folder)
+        hybrid(folder)
 
 
 def _keys(folder: Path, work: Path) -> None:
@@ -145,3 +153,40 @@ def _sealed(data: bytes, place: int) -> bytes:
     start = len(data) - SECTOR
     crc = struct.pack("<I", zlib.crc32(changed[start : start + 1196]))
     return changed[: start + 1196] + crc + changed[start + 1200 :]
+
+
+# The ML-DSA block
+
+
+def hybrid(folder: Path) -> None:
+    """Write the samples with an ML-DSA block behind the image that espsecure signed."""
+    signed = (folder / "good" / "signed-v2-ecdsa.bin").read_bytes()
+    public, secret = ml_dsa_65.keygen()
+    stranger = ml_dsa_65.keygen()
+    (folder / "keys" / "ml-dsa-65.key.bin").write_bytes(public)
+    data = signed + resistant_block(signed, public, secret)
+    (folder / "good" / "hybrid-ml-dsa.bin").write_bytes(data)
+    start = len(signed)
+    for name, changed in {
+        "image-bit-flipped": flipped(data, 600),
+        "signature-bit-flipped": _resealed(flipped(data, start + 3000)),
+        "crc-wrong": flipped(data, start + RESISTANT_CRC),
+        "by-a-stranger": signed + resistant_block(signed, *stranger),
+        "length-lies": _resealed(flipped(data, start + 40)),
+    }.items():
+        (folder / "bad" / f"hybrid-{name}.bin").write_bytes(changed)
+
+
+def resistant_block(signed: bytes, public: bytes, secret: bytes) -> bytes:
+    """Return the block over an image and its signature sector, by an ML-DSA-65 key."""
+    digest = hashlib.sha256(signed).digest()
+    value: bytes = ml_dsa_65.sign(secret, digest)
+    head = struct.pack("<BBBB32sII", 0xE8, 1, 2, 0, digest, len(public), len(value))
+    return _resealed((head + public.ljust(2592, b"\0") + value.ljust(4627, b"\0")).ljust(RESISTANT, b"\0"))
+
+
+def _resealed(data: bytes) -> bytes:
+    """Return the data with the CRC of the block at its end made right."""
+    at = len(data) - RESISTANT
+    crc = struct.pack("<I", zlib.crc32(data[at : at + RESISTANT_CRC]))
+    return data[: at + RESISTANT_CRC] + crc + data[at + RESISTANT_CRC + 4 :]
