@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from checker.crypto.staging import like
-from checker.errors import UnsupportedAlgorithmError
+from checker.errors import OtauditError, UnsupportedAlgorithmError
 from checker.model.artifact import KeyFacts
 from checker.trials.contract import ARTIFACT, Offer
 from tests.formats import samples
@@ -81,3 +81,26 @@ def test_a_key_that_the_chip_does_not_know_is_told() -> None:
     assert body.signed_by is not None
     with pytest.raises(UnsupportedAlgorithmError, match="knows no keys of ed25519"):
         body.signed_by(like(KeyFacts(algorithm="ed25519")))
+
+
+def test_the_downgrade_of_a_hybrid_is_the_file_without_its_resistant_block(takes: Any) -> None:
+    case = of_sample("esp_idf", "good/hybrid-ml-dsa.bin")
+    (offer,) = [offer for offer in case.offers("downgrade") if offer.test == "T12" and offer.changed]
+    whole, left = case.written(GENUINE)[ARTIFACT], case.written(offer)[ARTIFACT]
+    assert left == whole[:-8192]
+    assert takes(left, KEYS / "signer.pub.pem")  # who asks for the classical signature only takes it
+    assert [item.algorithm for item in case.opened(offer).signatures] == ["ecdsa"]
+
+
+def test_nothing_that_is_offered_to_a_hybrids_verifier_has_both_signatures_valid() -> None:
+    case = of_sample("esp_idf", "good/hybrid-ml-dsa.bin")
+    assert [item.outcome.value for item in case.artifact.signatures] == ["valid", "valid"]
+    offers = [o for _, o in trial_kit.offers_of(case, "payload", "metadata", "signature", "foreign-key")]
+    offers = [offer for offer in offers if not offer.needs]
+    assert len(offers) > 12
+    for offer in offers:
+        try:
+            found = [item.outcome.value for item in case.opened(offer).signatures]
+        except OtauditError:
+            continue
+        assert found != ["valid", "valid"], offer.variant
